@@ -1,0 +1,119 @@
+"""The command line: ``python -m analysis report RUN`` and ``notebooks RUN``.
+
+The rule it keeps: a verb reads a run folder and writes into it what can be derived again; it exits with 0 when every
+cell is ok and every gate holds, 1 when not, and 2, with one line, when the folder is no run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis import notebook, report
+from analysis.load import BadRunError, Run, open_run
+from analysis.results import Results, evaluate
+
+LATEST = Path("results/latest")
+EXAMPLES = """examples:
+  python -m analysis report results/latest
+  python -m analysis notebooks results/latest
+"""
+# Columns of the printed table: heading, column of ``Results.cells``, format.
+SHOWN: tuple[tuple[str, str, str], ...] = (
+    ("deliveries", "deliveries", "{:,.0f}"),
+    ("p50 ms", "delivery_ms_p50", "{:,.2f}"),
+    ("p95 ms", "delivery_ms_p95", "{:,.2f}"),
+    ("p99 ms", "delivery_ms_p99", "{:,.2f}"),
+    ("empty", "empty_ratio", "{:.1%}"),
+    ("server us", "server_cpu_us_per_delivery", "{:,.1f}"),
+    ("load us", "load_cpu_us_per_delivery", "{:,.1f}"),
+)
+# The same where no events are published: what a held connection costs.
+SHOWN_IDLE: tuple[tuple[str, str, str], ...] = (
+    ("connect ms", "connect_ms_p50", "{:,.2f}"),
+    ("connect B", "connect_bytes", "{:,.0f}"),
+    ("server us", "server_cpu_us_per_connection", "{:,.0f}"),
+    ("held B", "server_bytes_per_connection", "{:,.0f}"),
+    ("idle B/min", "idle_bytes_per_minute", "{:,.0f}"),
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; the exit code."""
+    options = _parser().parse_args(arguments)
+    verb: Callable[[Run], int] = options.verb
+    try:
+        return verb(open_run(options.run))
+    except BadRunError as error:
+        print(f"python -m analysis: {error}", file=sys.stderr)
+        return 2
+
+
+def report_verb(run: Run) -> int:
+    """Write summary.csv, cells.csv and the report; print the table."""
+    results = evaluate(run)
+    results.write()
+    path = report.write(results)
+    for line in lines(results):
+        print(line)
+    print(f"\nreport: {path}")
+    return 0 if results.ok else 1
+
+
+def notebooks_verb(run: Run) -> int:
+    """Execute the notebooks on the run."""
+    return notebook.execute(run)
+
+
+def lines(results: Results) -> Iterator[str]:
+    """The compact table: by experiment, a line a cell; then what does not agree, does not hold, or is to be minded."""
+    for experiment, cells in results.cells.groupby("experiment", sort=False):
+        idle = cells["deliveries"].isna().all() and cells["connect_bytes"].notna().any()
+        title = results.run.experiments.get(str(experiment), {}).get("title")
+        yield f"\n{title or str(experiment)}"
+        yield from _table(cells.to_dict("records"), SHOWN_IDLE if idle else SHOWN)
+    if len(results.agreement):
+        counts = results.agreement["verdict"].value_counts()
+        yield "\nmodel and measurement: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    for gate in results.gates:
+        verdict = "holds" if gate.holds else f"DOES NOT HOLD: {gate.why}"
+        yield f"expect: {gate.cell}: {gate.metric} {gate.condition}: {verdict}"
+    for caveat in results.caveats:
+        yield f"mind: {caveat.where}: {caveat.seen}; {caveat.remedy}"
+
+
+def _table(rows: list[dict[Any, Any]], shown: tuple[tuple[str, str, str], ...]) -> Iterator[str]:
+    width = max(len(row["cell"]) for row in rows)
+    yield f"  {'cell':<{width}}" + "".join(f"{head:>12}" for head, _, _ in shown) + "  status"
+    for row in rows:
+        figures = ("" if pd.isna(row[column]) else form.format(row[column]) for _, column, form in shown)
+        yield f"  {row['cell']:<{width}}" + "".join(f"{figure:>12}" for figure in figures) + f"  {row['status']}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis",
+        description="Read a run: metrics with their intervals, checks, charts and a report.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    for name, verb, says in (
+        ("report", report_verb, "write summary.csv, cells.csv and report/, and print a table"),
+        ("notebooks", notebooks_verb, "execute the notebooks on a run"),
+    ):
+        of = verbs.add_parser(
+            name, help=says, description=says, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        of.add_argument("run", type=Path, nargs="?", default=LATEST, help=f"a run folder (default {LATEST})")
+        of.set_defaults(verb=verb)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""CHARTS, a table: a row per chart with the question it answers, the columns it needs, the function that draws it.
+
+The rule it keeps: a chart is drawn wherever an experiment has what it needs, never because of an experiment's name;
+what is lacking gives no chart, not an empty one. Every chart is saved as SVG and PNG with the table behind it, the
+same bytes for the same run.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from analysis import style
+from analysis.charts_cost import connection, per_event
+from analysis.charts_frontier import frontier
+from analysis.charts_latency import crowd, percentiles
+from analysis.charts_sweeps import hold_timeout, poll_interval
+from analysis.frames import Drawn, Frames, has
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart: its name (a part of the file's), question, needed columns and function.
+
+    ``whole_run``: it sees all experiments at once and is drawn once.
+    """
+
+    name: str
+    question: str
+    needs: tuple[str, ...]
+    draw: Callable[[Frames, pd.DataFrame], Drawn | None]
+    whole_run: bool = False
+
+
+CHARTS: tuple[Chart, ...] = (
+    Chart(
+        "frontier",
+        "What does freshness cost?",
+        ("delivery_ms_mean", "bytes_up_per_event", "bytes_down_per_event"),
+        frontier,
+        whole_run=True,
+    ),
+    Chart("latency", "How soon do events arrive?", ("delivery_ms_p50",), percentiles),
+    Chart("subscribers", "What do more subscribers do to it?", ("load.subscribers", "delivery_ms_p50"), crowd),
+    Chart(
+        "poll_interval", "What does the poll interval buy?", ("polling.interval_s", "delivery_ms_mean"), poll_interval
+    ),
+    Chart(
+        "hold_timeout",
+        "What does the hold buy, and what does a gap cost?",
+        ("long_polling.hold_s", "delivery_ms_mean"),
+        hold_timeout,
+    ),
+    Chart(
+        "per_event",
+        "How much is asked and moved for each event?",
+        ("bytes_up_per_event", "bytes_down_per_event"),
+        per_event,
+    ),
+    Chart("connection", "What does a connection cost?", ("idle_bytes_per_minute",), connection),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A chart that was drawn: of which experiment (empty: the run), and its name among the files."""
+
+    chart: Chart
+    experiment: str
+    drawn: Drawn
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending; letters, digits, ``_-.`` only, for experiments name themselves."""
+        parts = (
+            [self.experiment, self.chart.name]
+            if self.experiment and self.experiment != self.chart.name
+            else [self.chart.name]
+        )
+        return re.sub(r"[^A-Za-z0-9_.-]+", "_", "-".join(parts))
+
+
+def draw(frames: Frames, wanted: Iterable[Chart] = CHARTS) -> Iterator[Picture]:
+    """Every chart the run has the data for: of the run first, then by experiment in the order of CHARTS."""
+    scopes = [("", frames.cells), *((name, frames.of(name)) for name in frames.experiments())]
+    for experiment, cells in scopes:
+        for chart in wanted:
+            if chart.whole_run == (not experiment) and has(cells, *chart.needs):
+                with style.house():
+                    drawn = chart.draw(frames, cells)
+                    if drawn is not None:
+                        style.settle(drawn.figure)
+                if drawn is not None:
+                    yield Picture(chart, experiment, drawn)
+
+
+def svg(picture: Picture) -> str:
+    """The chart as SVG: no date, and identifiers out of its own name, so that two in one page do not collide."""
+    target = io.BytesIO()
+    with style.house(picture.name):
+        picture.drawn.figure.savefig(target, format="svg", metadata={"Date": None, "Creator": "pushbench"})
+    return target.getvalue().decode()
+
+
+def save(picture: Picture, folder: Path) -> str:
+    """Write ``charts/NAME.svg``, ``charts/NAME.png`` and ``tables/NAME.csv`` in ``folder``; returns the SVG."""
+    (folder / "charts").mkdir(parents=True, exist_ok=True)
+    (folder / "tables").mkdir(parents=True, exist_ok=True)
+    text = svg(picture)
+    (folder / "charts" / f"{picture.name}.svg").write_text(text, encoding="utf-8")
+    with style.house(picture.name):
+        metadata = {"Software": "pushbench"}
+        picture.drawn.figure.savefig(folder / "charts" / f"{picture.name}.png", metadata=metadata)
+    picture.drawn.table.to_csv(folder / "tables" / f"{picture.name}.csv", index=False, float_format="%.9g")
+    return text

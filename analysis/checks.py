@@ -1,0 +1,217 @@
+"""Whether a cell is fit to be concluded from: CHECKS pronounces ``ok`` or ``invalid: why``, CAVEATS say what to mind.
+
+The rule it keeps (METHODOLOGY rule 8): an invalid cell is shown with its reason and passes nothing; zero samples is a
+failure, not a pass; nothing is removed. A row of a table is a function from what was measured to a sentence, or to
+nothing. Warnings are values, in the manner of hyperfine and pyperf: what was seen, and what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.load import Cell, Run
+from analysis.measured import Measured
+from analysis.statistic import quantile
+from analysis.uncertainty import contradiction
+
+BUSY = 0.9  # of one core
+LATE_MS = 2.0
+LATE_SHARE = 0.1  # of the median latency
+FAULTS = ("lost", "duplicated", "reordered", "corrupted")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A reason for which a cell is invalid: its name, what it asks for, and the sentence when that is not so."""
+
+    name: str
+    asks: str
+    fails: Callable[[Measured], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Caveat:
+    """Something to mind: where (an experiment's cell and repeat, or ``run``), what was seen, and what to do."""
+
+    where: str
+    seen: str
+    remedy: str
+
+
+def status(cell: Cell, measured: Measured | None) -> str:
+    """``ok``, ``invalid: why``, ``failed: why`` or ``skipped: why``: a repeat's status, on its own."""
+    if cell.status in ("failed", "skipped"):
+        return f"{cell.status}: {cell.why or 'no reason was recorded'}"
+    if cell.status != "done":
+        return "skipped: the run ended before it"
+    if measured is None:
+        return "failed: no measurement window was recorded"
+    reasons = [reason for check in CHECKS if (reason := check.fails(measured))]
+    return f"invalid: {'; '.join(reasons)}" if reasons else "ok"
+
+
+def together(statuses: Sequence[str], repeats: Sequence[Measured]) -> str:
+    """The status of a cell over its repeats: the worst of theirs; ``invalid`` too when they contradict each other."""
+    worst = min(statuses, key=lambda one: _SEVERITY.index(one.split(":")[0]))
+    bad = sum(one != "ok" for one in statuses)
+    if worst != "ok":
+        return worst if bad == len(statuses) else f"{worst} ({bad} of {len(statuses)} repeats)"
+    return f"invalid: {found}" if (found := _contradiction(repeats)) else "ok"
+
+
+_SEVERITY = ("failed", "skipped", "invalid", "ok")
+
+
+def _contradiction(repeats: Sequence[Measured]) -> str:
+    """Say which medians differ beyond their errors, and by more than lateness is allowed to be."""
+    apart = contradiction(repeats, lambda m: m.latency) if repeats else None
+    if apart is None or apart[1] - apart[0] <= LATE_SHARE * apart[0]:
+        return ""
+    return f"repeats contradict each other: medians {apart[0]:.3g} and {apart[1]:.3g} ms, beyond 3 standard errors"
+
+
+def _median_ms(m: Measured) -> float:
+    return float(np.median(m.latency.values)) if len(m.latency.values) else 0.0
+
+
+def _too_late(what: str, late_ms: float, m: Measured) -> str:
+    allowed = max(LATE_MS, LATE_SHARE * _median_ms(m))
+    return f"{what} {late_ms:.3g} ms late, more than {allowed:.3g} ms" if late_ms > allowed else ""
+
+
+def busiest(m: Measured, process: str) -> float:
+    """Share of a core that the busiest process of a kind used over the window; 0 when it was not sampled."""
+    before, after = (m.marks.get((process, mark), {}) for mark in ("from", "to"))
+    spans = [(before[pid], after[pid]) for pid in before.keys() & after.keys()]
+    shares = (
+        (end.cpu_ns - start.cpu_ns) / (end.at_ns - start.at_ns) for start, end in spans if end.at_ns > start.at_ns
+    )
+    return max(shares, default=0.0)
+
+
+def _verified(m: Measured) -> str:
+    failed = m.cell.verify.get("failed")
+    return f"verification failed: {failed}" if failed else ""
+
+
+def _subscribed(m: Measured) -> str:
+    there = min(m.connected, int(m.cell.load.get("subscribed", m.connected)))
+    return f"{there} of {m.cell.subscribers} subscribers subscribed" if there < m.cell.subscribers else ""
+
+
+def _samples(m: Measured) -> str:
+    if m.owed:
+        return "" if len(m.latency.values) else "no deliveries where events were owed"
+    return "" if m.connected else "no connections"
+
+
+def _load_busy(m: Measured) -> str:
+    share = busiest(m, "load")
+    return f"a load process used {share:.0%} of its core" if share > BUSY else ""
+
+
+def _load_late(m: Measured) -> str:
+    return _too_late("the load process's loop was (p99)", float(m.cell.load.get("late_ms_p99") or 0.0), m)
+
+
+def _publish_late(m: Measured) -> str:
+    values = np.sort(m.publish.values)
+    if not len(values):
+        return ""
+    # p99 where the sample carries it, else the furthest quantile with 20 samples beyond it (rule 8), or the median.
+    q = min(0.99, max(0.5, 1 - 20 / len(values)))
+    return _too_late(f"events were published (p{100 * q:.3g})", quantile(values, q), m)
+
+
+def _faults(m: Measured) -> str:
+    found = [f"{int(n)} {name}" for name in FAULTS if (n := getattr(m.faults, name)) > 0]
+    return f"against the owed feed: {', '.join(found)}" if found else ""
+
+
+CHECKS: tuple[Check, ...] = (
+    Check("verified", "the server delivered a feed exactly, before timing", _verified),
+    Check("subscribed", "every subscriber was subscribed", _subscribed),
+    Check("samples", "something was measured", _samples),
+    Check("load_busy", f"no load process used more than {BUSY:.0%} of a core", _load_busy),
+    Check("load_late", "the load process read when there was something to read", _load_late),
+    Check("publish_late", "the server published when events were due", _publish_late),
+    Check("faults", "nothing was lost, duplicated, reordered or corrupted", _faults),
+)
+
+
+# Caveats -------------------------------------------------------------------------------------------------------
+
+
+def _server_busy(m: Measured) -> tuple[str, str] | None:
+    share = busiest(m, "server")
+    if share <= BUSY:
+        return None
+    return f"the server used {share:.0%} of a core", "read its latency as that of a saturated server, or lower the load"
+
+
+def _failures(m: Measured) -> tuple[str, str] | None:
+    failures = m.cell.load.get("failures") or {}
+    if not failures:
+        return None
+    said = ", ".join(f"{count} x {reason}" for reason, count in failures.items())
+    return f"connections failed: {said}", "see the cell's server.log and locust.log"
+
+
+def _backwards(m: Measured) -> tuple[str, str] | None:
+    negative = int((m.latency.values < 0).sum())
+    if not negative:
+        return None
+    return f"{negative} deliveries came before they were due", "compare the clocks: only one host's are comparable"
+
+
+def _unverified(m: Measured) -> tuple[str, str] | None:
+    if m.cell.verify:
+        return None
+    return "the server was not verified before timing", "run python -m loadtests verify against it"
+
+
+CELL_CAVEATS: tuple[Callable[[Measured], tuple[str, str] | None], ...] = (
+    _server_busy,
+    _failures,
+    _backwards,
+    _unverified,
+)
+
+
+def cell_caveats(m: Measured) -> list[Caveat]:
+    """What to mind about one repeat."""
+    where = f"{m.cell.cell} (repeat {m.cell.repeat})"
+    return [Caveat(where, *found) for caveat in CELL_CAVEATS if (found := caveat(m))]
+
+
+def _shared_core(run: Run) -> tuple[str, str] | None:
+    shared = [c for c in run.cells if set(c.cpus.get("server") or ()) & set(c.cpus.get("load") or ())]
+    if not shared:
+        return None
+    return "server and load shared a core: each took time from the other", "measure on a machine with two cores or more"
+
+
+def _loaded(run: Run) -> tuple[str, str] | None:
+    machine = run.meta.get("machine") or {}
+    average = machine.get("load_average")
+    now = average[0] if isinstance(average, list) and average else average
+    if not isinstance(now, int | float) or now <= BUSY:
+        return None
+    return f"the load average was {now:.2f} at the start", "close what else runs and measure again"
+
+
+def _no_floor(run: Run) -> tuple[str, str] | None:
+    if run.floor:
+        return None
+    return "the instrument's own cost was not measured", "leave out --no-floor"
+
+
+RUN_CAVEATS: tuple[Callable[[Run], tuple[str, str] | None], ...] = (_shared_core, _loaded, _no_floor)
+
+
+def run_caveats(run: Run) -> list[Caveat]:
+    """What to mind about the run as a whole."""
+    return [Caveat("run", *found) for caveat in RUN_CAVEATS if (found := caveat(run))]

@@ -1,0 +1,164 @@
+"""The closed forms the measurements must agree with: METHODOLOGY, "What the numbers must agree with".
+
+Symbols, in s and Hz: rate (lambda) of Poisson events per subscriber, delta = r + d_d one transit (service after the
+server's snapshot, and the way down), T interval, P effective poll period, H hold, G = r + d_d + g + d_u the gap until
+the next request is back at the server, C mean response cycle. The rule this module keeps: pure functions of numbers or
+arrays, numpy alone, each with its formula in its docstring and a Monte-Carlo check of it in the tests.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Real = float | npt.NDArray[np.float64]
+
+
+# Polling: an answer carries everything pending --------------------------------------------------------------
+
+
+def fixed_rate_period_s(interval_s: Real, round_trip_s: Real) -> Real:
+    """P of requests on a fixed grid, when the next waits for the answer: P = max(T, RTT + service)."""
+    return np.maximum(interval_s, round_trip_s)
+
+
+def fixed_delay_period_s(interval_s: Real, round_trip_s: Real) -> Real:
+    """P of "sleep T after the answer": P = T + RTT + service."""
+    return interval_s + round_trip_s
+
+
+def polling_mean_s(period_s: Real, delta_s: Real) -> Real:
+    """Mean delivery latency delta + P/2: latency is delta + U(0, P), whatever the rate."""
+    return delta_s + period_s / 2
+
+
+def polling_quantile_s(q: Real, period_s: Real, delta_s: Real) -> Real:
+    """Quantile q of delivery latency, delta + q P; the maximum is q = 1."""
+    return delta_s + q * period_s
+
+
+def polling_empty_ratio(rate_hz: Real, period_s: Real) -> Real:
+    """Share of answers with no new event, e^(-lambda P)."""
+    return np.exp(-np.asarray(rate_hz) * period_s)
+
+
+def polling_requests_per_event(rate_hz: Real, period_s: Real) -> Real:
+    """Requests for each event, 1/(lambda P)."""
+    return 1 / (rate_hz * period_s)
+
+
+def polling_empty_ratio_constant(publish_period_s: Real, period_s: Real) -> Real:
+    """Empty ratio against a publisher of period tau, incommensurate with P: max(0, 1 - P/tau)."""
+    return np.maximum(0.0, 1 - period_s / publish_period_s)
+
+
+def jittered_polling_mean_s(interval_s: Real, jitter: Real, delta_s: Real) -> Real:
+    """Mean latency with T (1 ± j) uniform, delta + T/2 (1 + j^2/3): longer gaps catch more events."""
+    return delta_s + interval_s / 2 * (1 + jitter**2 / 3)
+
+
+class Backoff(NamedTuple):
+    """What exponential back-off gives: mean latency in s, empty ratio, requests per event."""
+
+    mean_s: float
+    empty_ratio: float
+    requests_per_event: float
+
+
+def backoff_polling(rate_hz: float, first_s: float, factor: float, longest_s: float, delta_s: float) -> Backoff:
+    """Poll after T_i = min(T_0 m^i, T_max), back to T_0 on data.
+
+    With p_i = e^(-lambda (T_0 + … + T_(i-1))): mean delta + sum p_i T_i^2 / (2 sum p_i T_i), empty ratio 1 - 1/sum p_i,
+    and requests per event sum p_i / (lambda sum p_i T_i).
+    """
+    waits, reached, p, wait = [], [], 1.0, first_s
+    while p > 1e-15:  # what is left beyond changes no digit
+        waits.append(wait)
+        reached.append(p)
+        p *= float(np.exp(-rate_hz * wait))
+        wait = min(wait * factor, longest_s)
+    t, ps = np.array(waits), np.array(reached)
+    spent = float((ps * t).sum())
+    return Backoff(
+        delta_s + float((ps * t**2).sum()) / (2 * spent), 1 - 1 / float(ps.sum()), float(ps.sum()) / (rate_hz * spent)
+    )
+
+
+def latest_state_in_step(rate_hz: Real, period_s: Real, delta_s: Real) -> Real:
+    """Share of time a latest-state poller shows the newest event: e^(-lambda delta) (1 - e^(-lambda P))/(lambda P)."""
+    expected = np.asarray(rate_hz) * period_s
+    shown: Real = np.exp(-np.asarray(rate_hz) * delta_s) * -np.expm1(-expected) / expected
+    return shown
+
+
+# Long polling: batch answers ----------------------------------------------------------------------------------
+
+
+def long_polling_cycle_s(rate_hz: Real, hold_s: Real, gap_s: Real) -> Real:
+    """Mean response cycle C = G + e^(-lambda G) (1 - e^(-lambda H))/lambda; responses per second are 1/C."""
+    rate = np.asarray(rate_hz)
+    cycle: Real = gap_s + np.exp(-rate * gap_s) * -np.expm1(-rate * hold_s) / rate
+    return cycle
+
+
+def long_polling_empty_ratio(rate_hz: Real, hold_s: Real, gap_s: Real) -> Real:
+    """Share of answers with no event, e^(-lambda (G + H)): none in the gap and none in the hold."""
+    return np.exp(-np.asarray(rate_hz) * (gap_s + hold_s))
+
+
+def long_polling_mean_s(rate_hz: Real, hold_s: Real, gap_s: Real, delta_s: Real) -> Real:
+    """Mean delivery latency delta + G^2/(2C): only events that fall into the gap wait."""
+    return delta_s + gap_s**2 / (2 * long_polling_cycle_s(rate_hz, hold_s, gap_s))
+
+
+def long_polling_quantile_s(q: Real, rate_hz: Real, hold_s: Real, gap_s: Real, delta_s: Real) -> Real:
+    """Quantile q, delta + max(0, G - (1 - q) C); the maximum is delta + G, three transits (RFC 6202: over three)."""
+    return delta_s + np.maximum(0.0, gap_s - (1 - q) * long_polling_cycle_s(rate_hz, hold_s, gap_s))
+
+
+def long_polling_requests_per_event(rate_hz: Real, hold_s: Real, gap_s: Real) -> Real:
+    """Requests for each event, 1/(lambda C)."""
+    return 1 / (rate_hz * long_polling_cycle_s(rate_hz, hold_s, gap_s))
+
+
+# Push ---------------------------------------------------------------------------------------------------------
+
+
+def push_mean_s(subscribers: Real, send_s: Real, delta_s: Real) -> Real:
+    """Mean latency of a fan-out over N serial sends of c each: the k-th waits k c, so delta + c (N + 1)/2."""
+    return delta_s + send_s * (subscribers + 1) / 2
+
+
+def reconnect_loss(up_s: Real, gap_s: Real) -> Real:
+    """Share of events lost at most once delivery, when every M s the connection is gone for G': G'/(M + G')."""
+    return gap_s / (up_s + gap_s)
+
+
+def reconnect_replay_mean_s(up_s: Real, gap_s: Real, delta_s: Real) -> Real:
+    """Mean latency when what came in the gap is replayed, delta + G'^2/(2 (M + G')); nothing is lost."""
+    return delta_s + gap_s**2 / (2 * (up_s + gap_s))
+
+
+# The other way round: what to set -------------------------------------------------------------------------------
+
+
+def interval_for_mean_s(mean_s: Real, delta_s: Real) -> Real:
+    """P that gives a mean delivery latency: 2 (l - delta)."""
+    return 2 * (mean_s - delta_s)
+
+
+def interval_for_quantile_s(quantile_s: Real, q: Real, delta_s: Real) -> Real:
+    """P that gives a q-quantile of delivery latency: (l - delta)/q."""
+    return (quantile_s - delta_s) / q
+
+
+def interval_for_empty_ratio_s(empty_ratio: Real, rate_hz: Real) -> Real:
+    """P that gives an empty ratio: -ln(epsilon)/lambda. With the mean it makes the frontier -ln(epsilon)/(2 lambda)."""
+    return -np.log(empty_ratio) / rate_hz
+
+
+def hold_for_empty_ratio_s(empty_ratio: Real, rate_hz: Real, gap_s: Real) -> Real:
+    """H for an empty ratio of long polling: -ln(epsilon)/lambda - G (RFC 6202: 30 s is safe, 120 s has worked)."""
+    return -np.log(empty_ratio) / rate_hz - gap_s

@@ -1,0 +1,150 @@
+"""One self-contained ``report/report.html`` for a run: questions, charts, sentences, numbers, provenance.
+
+The rule it keeps: the page fetches nothing. Style and charts are inline, there is no script and no address of another
+place in it, and a content security policy says so to the browser. Everything that came out of a run is escaped, for
+labels and reasons are somebody else's words. It writes under ``report/`` alone, which can be deleted.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from analysis import charts, report_tables, style
+from analysis.charts import Picture
+from analysis.checks import Caveat
+from analysis.frames import Frames
+from analysis.prose import listing
+from analysis.results import Results
+
+_TEMPLATE = "report.html.j2"
+# What matplotlib writes around and into an SVG that a page does not need, addresses of namespaces among it.
+_NOT_NEEDED = re.compile(
+    r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>|\sxmlns(?::\w+)?=\"[^\"]*\"", re.DOTALL
+)
+# Colours that turn with the page's light or dark scheme.
+_SCHEME = {style.PAPER: "paper", style.INK: "ink", style.MUTED: "muted", style.GRID: "grid", style.BAND: "band"}
+
+
+def write(results: Results) -> Path:
+    """Write ``report/`` of the run anew (charts, tables, report.html) and return the page's path."""
+    folder = results.run.folder / "report"
+    for derived in ("charts", "tables"):
+        shutil.rmtree(folder / derived, ignore_errors=True)
+    frames = Frames.read(results)
+    pictures = [(picture, inline(charts.save(picture, folder), picture)) for picture in charts.draw(frames)]
+    folder.mkdir(parents=True, exist_ok=True)
+    page = folder / "report.html"
+    page.write_text(render(results, frames, pictures), encoding="utf-8")
+    return page
+
+
+def inline(svg: str, picture: Picture) -> Markup:
+    """An SVG as a part of a page: bare, as wide as its column, in the colours of the page, with its sentence aloud."""
+    bare = _NOT_NEEDED.sub("", svg).strip()
+    bare = re.sub(r'(<svg[^>]*?)\swidth="[^"]*"', r"\1", bare, count=1)
+    bare = re.sub(r'(<svg[^>]*?)\sheight="[^"]*"', r"\1", bare, count=1)
+    for colour, name in _SCHEME.items():
+        bare = bare.replace(colour, f"var(--{name}, {colour})")
+    label = escape(f"{picture.drawn.title}. {picture.drawn.sentence}")
+    return Markup(bare.replace("<svg", f'<svg role="img" aria-label="{label}"', 1))  # noqa: S704 - matplotlib's own, labels are paths
+
+
+def render(results: Results, frames: Frames, pictures: list[tuple[Picture, Markup]]) -> str:
+    """The page's text. ``pictures``: each chart with its inline SVG."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(_TEMPLATE).render(_context(results, frames, pictures))
+
+
+def _context(results: Results, frames: Frames, pictures: list[tuple[Picture, Markup]]) -> dict[str, Any]:
+    meta = results.run.meta
+    used = [str(name) for name in results.cells if results.cells[name].notna().any()]
+    return {
+        "name": results.run.name,
+        "when": listing(filter(None, (str(meta.get(key) or "") for key in ("started", "finished"))), "to"),
+        "verdict": verdict(results),
+        "headlines": [(picture.name, picture.drawn.title) for picture, _ in pictures],
+        "decision": report_tables.decision(frames),
+        "overview": [pair for pair in pictures if not pair[0].experiment],
+        "sections": [_section(results, frames, name, pictures) for name in _experiments(results)],
+        "gates": report_tables.gates(results),
+        "faulty": report_tables.faulty(results),
+        "caveats": [caveat for caveat in results.caveats if not _place(results, caveat)],
+        "floor": report_tables.floor(frames),
+        "facts": [(title, report_tables.facts(_mapping(meta.get(key)))) for key, title in _FACTS],
+        "command": command(meta),
+        "folder": results.run.folder.name,
+        "definitions": report_tables.definitions(used),
+    }
+
+
+_FACTS = (("machine", "Machine"), ("versions", "Versions"), ("git", "Revision"), ("clock", "Clock"))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _experiments(results: Results) -> list[str]:
+    """Experiments of the run's plan, then any that only its cells name."""
+    return list(dict.fromkeys([*results.run.experiments, *results.cells["experiment"]]))
+
+
+def _section(results: Results, frames: Frames, name: str, pictures: list[tuple[Picture, Markup]]) -> dict[str, Any]:
+    about = results.run.experiments.get(name, {})
+    return {
+        "name": name,
+        "title": str(about.get("title") or name),
+        "question": str(about.get("question") or ""),
+        "pictures": [pair for pair in pictures if pair[0].experiment == name],
+        "numbers": report_tables.numbers(frames, name),
+        "agreement": report_tables.agreement(frames, name),
+        "caveats": [caveat for caveat in results.caveats if _place(results, caveat) == name],
+    }
+
+
+def _place(results: Results, caveat: Caveat) -> str:
+    """The experiment a caveat belongs beside: the only one with such a cell; empty for the run's, or one of several."""
+    cell = caveat.where.partition(" (repeat")[0]
+    owners = {one.experiment for one in results.run.cells if one.cell == cell}
+    return owners.pop() if len(owners) == 1 else ""
+
+
+def verdict(results: Results) -> tuple[str, str]:
+    """(``good`` or ``bad``, what may be concluded from this run at all)."""
+    total, bad = len(results.cells), results.cells[results.cells["status"] != "ok"]
+    broken = [gate for gate in results.gates if not gate.holds]
+    if not total or len(bad) == total:
+        return "bad", f"Nothing can be concluded from this run: none of its {total} cells is valid."
+    said = (
+        f"All {total} cells are ok."
+        if bad.empty
+        else f"{total - len(bad)} of {total} cells are ok; {_kinds(bad['status'])}. They are drawn hollow."
+    )
+    if broken:
+        said += f" {len(broken)} of {len(results.gates)} expectations do not hold."
+    return ("bad" if len(bad) or broken else "good"), said
+
+
+def _kinds(statuses: Any) -> str:
+    kinds = [str(status).partition(":")[0] for status in statuses]
+    return listing(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+
+
+def command(meta: Mapping[str, Any]) -> str:
+    """The command that repeats the run, as it would be typed; empty when it was not recorded."""
+    recorded = meta.get("command") or ""
+    return shlex.join(str(part) for part in recorded) if isinstance(recorded, list) else str(recorded)

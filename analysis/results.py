@@ -1,0 +1,115 @@
+"""A run, evaluated: every table that charts, the report and the command line show, computed once.
+
+The rule it keeps: rows are read group by group (the repeats of a cell) and dropped, unless a model speaks of them, so
+that a long run fits in memory. ``summary.csv`` and ``cells.csv`` are written whole or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import checks, metrics, statistic, uncertainty
+from analysis.agreement import agreement, speaks_of
+from analysis.checks import Caveat
+from analysis.gates import Gate, gate
+from analysis.load import Cell, Run
+from analysis.measured import Floats, Measured, measure
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """``summary``: a row per cell and repeat (the columns of summary.csv); ``cells``: a row per cell over its repeats.
+
+    ``cells`` has ``experiment, cell, repeats, transport, status``, the axes, each metric with ``_low``, ``_high`` and
+    ``_n``, and ``role`` (``measure`` or ``reference``) last. ``agreement`` is theory beside measurement, in the columns
+    ``analysis.agreement.COLUMNS``. A run without cells, or whose gates do not hold, is not ``ok``.
+    """
+
+    run: Run
+    summary: pd.DataFrame
+    cells: pd.DataFrame
+    agreement: pd.DataFrame
+    gates: tuple[Gate, ...]
+    caveats: tuple[Caveat, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every cell is ok and every gate holds; a run without cells is not."""
+        return bool(len(self.cells)) and bool((self.cells["status"] == "ok").all()) and all(g.holds for g in self.gates)
+
+    def latencies_ms(self, experiment: str, cell: str) -> Floats:
+        """Delivery latencies of a cell's windows, all repeats, in ms, ascending; read anew from the raw rows."""
+        repeats = list(_measured(self.run, self.run.groups().get((experiment, cell), ())))
+        pooled = statistic.pool(repeats, lambda m: m.latency) if repeats else None
+        return pooled.ascending if pooled else np.empty(0)
+
+    def write(self) -> None:
+        """Write ``summary.csv`` and ``cells.csv`` into the run's folder."""
+        _write(self.summary, self.run.folder / "summary.csv")
+        _write(self.cells, self.run.folder / "cells.csv")
+
+
+def evaluate(run: Run) -> Results:
+    """Compute everything there is to say about a run; only reads."""
+    summary: list[dict[str, Any]] = []
+    cells: list[dict[str, Any]] = []
+    gates: list[Gate] = []
+    caveats = checks.run_caveats(run)
+    kept: dict[tuple[str, str], list[Measured]] = {}
+    for key, group in run.groups().items():
+        measured = {m.cell.repeat: m for m in _measured(run, group)}
+        repeats = list(measured.values())
+        statuses = [checks.status(cell, measured.get(cell.repeat)) for cell in group]
+        for cell, status in zip(group, statuses, strict=True):
+            found = metrics.values([measured[cell.repeat]]) if cell.repeat in measured else {}
+            summary.append({**metrics.identity(run, cell, status), **found, "role": cell.role})
+        cells.append(_over_repeats(run, group, checks.together(statuses, repeats), repeats))
+        gates += _gates(run, group[0], cells[-1])
+        caveats += [caveat for m in repeats for caveat in checks.cell_caveats(m)]
+        if repeats and speaks_of(group[0]):
+            kept[key] = repeats
+    return Results(
+        run=run,
+        summary=metrics.table(run, summary),
+        cells=_cells_table(run, cells),
+        agreement=agreement(run, kept),
+        gates=tuple(gates),
+        caveats=tuple(caveats),
+    )
+
+
+def _measured(run: Run, group: tuple[Cell, ...]) -> Iterator[Measured]:
+    for cell in group:
+        if (found := measure(cell, pulls=run.pulls(cell.transport))) is not None:
+            yield found
+
+
+def _over_repeats(run: Run, group: tuple[Cell, ...], status: str, repeats: list[Measured]) -> dict[str, Any]:
+    head = metrics.identity(run, group[0], status) | {"repeats": len(repeats), "role": group[0].role}
+    return head | (uncertainty.columns(uncertainty.estimates(repeats)) if repeats else {})
+
+
+def _gates(run: Run, cell: Cell, row: Mapping[str, Any]) -> Iterator[Gate]:
+    if cell.role != "measure":
+        return
+    expect = run.experiments.get(cell.experiment, {}).get("expect") or {}
+    for metric, condition in expect.items():
+        yield gate(row, cell.settings, str(metric), str(condition))
+
+
+def _cells_table(run: Run, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    head = ["experiment", "cell", "repeats", "transport", "status", *run.axes]
+    each = [f"{name}{end}" for name in metrics.BY_NAME for end in ("", "_low", "_high", "_n")]
+    return pd.DataFrame(rows, columns=[*head, *each, "role"])
+
+
+def _write(frame: pd.DataFrame, path: Path) -> None:
+    draft = path.with_name(f".{path.name}.part")
+    frame.to_csv(draft, index=False, float_format="%.9g")
+    draft.replace(path)  # a rename: readers see the old file or the new one

@@ -1,0 +1,177 @@
+"""``python -m loadtests``: run, bench, list, verify, floor.
+
+Exit codes: 0 all cells done, 1 some cell failed, 2 bad input (one clear line on standard error, never a traceback).
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+
+from loadtests import experiment, floor, runner, verify
+from loadtests.control import ControlError
+from loadtests.experiment import SUITES, Experiment
+from loadtests.grid import cells, estimate_s
+from loadtests.process import ProgramError
+from loadtests.progress import duration
+from loadtests.settings import InputError, did_you_mean
+from loadtests.transports import TRANSPORTS
+
+_EXAMPLES = """examples:
+  python -m loadtests run fan_out --set load.subscribers=20 --transports sse,websocket
+  python -m loadtests verify sse
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    given = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = COMMANDS[given.command](given)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 1
+    return code
+
+
+def run(given: argparse.Namespace) -> int:
+    """Measure."""
+    folder, done = _run(given)
+    print(f"results: {folder}")
+    return 0 if done else 1
+
+
+def bench(given: argparse.Namespace) -> int:
+    """Measure, then let the analysis read what was measured; the worse of the two decides."""
+    folder, done = _run(given)
+    report = subprocess.run([sys.executable, "-m", "analysis", "report", str(folder)], check=False)
+    return max(0 if done else 1, report.returncode)
+
+
+def list_experiments(given: argparse.Namespace) -> int:
+    """Say what there is to run, what it asks and how long it takes."""
+    total_s = 0.0
+    for one in _experiments(given):
+        ordered = cells(one)
+        took_s = sum(map(estimate_s, ordered))
+        total_s += took_s
+        print(f"{one.name:18} {len(ordered):4} cells, about {duration(took_s):>12}  {one.question}")
+    print(f"{'in all':18} {'':11} about {duration(total_s):>12}")
+    return 0
+
+
+def verify_transports(given: argparse.Namespace) -> int:
+    """Check servers against the wire contract: ours, or one that is running already."""
+    names = given.transports or list(TRANSPORTS)
+    for name in names:
+        if name not in TRANSPORTS:
+            raise InputError(f"{name}: no such transport; {did_you_mean(name, TRANSPORTS)}")
+    code = 0
+    for name in names:
+        try:
+            result = verify.of_server(name, given.target, given.tcp) if given.target else verify.of_own_server(name)
+        except (verify.VerifyError, ControlError, ProgramError) as error:
+            print(f"{name:16} failed: {error}")
+            code = 1
+        else:
+            print(f"{name:16} ok: {', '.join(result['checks'])} ({result['seconds']:.2f} s)")
+    return code
+
+
+def show_floor(given: argparse.Namespace) -> int:
+    """Measure what the instrument itself costs."""
+    names = given.transports.split(",") if given.transports else list(TRANSPORTS)
+    for name in names:
+        if name not in TRANSPORTS:
+            raise InputError(f"--transports {name}: no such transport; {did_you_mean(name, TRANSPORTS)}")
+    try:
+        print(floor.table(floor.measure(names)))
+    except (verify.VerifyError, ControlError, ProgramError) as error:
+        print(f"floor: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "run": run,
+    "bench": bench,
+    "list": list_experiments,
+    "verify": verify_transports,
+    "floor": show_floor,
+}
+
+
+def _run(given: argparse.Namespace) -> tuple[Path, bool]:
+    experiments = _experiments(given)
+    name = "-".join(one.name for one in experiments) if given.names else given.suite
+    command = shlex.join(["python", "-m", "loadtests", *sys.argv[1:]])
+    return runner.run(name, experiments, Path(given.out), command=command, with_floor=not given.no_floor)
+
+
+def _experiments(given: argparse.Namespace) -> list[Experiment]:
+    names = given.names or experiment.in_suite(given.suite)
+    found = [experiment.read(experiment.find(name), suite=given.suite, assignments=given.set) for name in names]
+    if given.transports:
+        found = [experiment.only(one, given.transports.split(",")) for one in found]
+    return [one for one in found if one.transports]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests",
+        description="Measure how events reach their subscribers over six transports.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str) -> argparse.ArgumentParser:
+        text = str(COMMANDS[name].__doc__)
+        return commands.add_parser(
+            name, help=text, description=text, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+
+    for name in ("run", "bench"):
+        _choosing(one := command(name))
+        one.add_argument(
+            "--out", default="results", metavar="DIR", help="where the run's folder goes (default: results)"
+        )
+        one.add_argument("--no-floor", action="store_true", help="do not measure the instrument's own cost first")
+    _choosing(command("list"))
+    checks = command("verify")
+    checks.add_argument("transports", nargs="*", metavar="TRANSPORT", help="which (default: all)")
+    checks.add_argument("--target", metavar="URL", help="a running server instead of ours: http://127.0.0.1:8080")
+    checks.add_argument("--tcp", metavar="HOST:PORT", help="the target's STOMP port")
+    command("floor").add_argument("--transports", metavar="A,B", help="only these (default: all)")
+    return parser
+
+
+def _choosing(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that choose experiments and override their keys."""
+    parser.add_argument("names", nargs="*", metavar="EXPERIMENT", help="a name (see list) or the path of a TOML file")
+    parser.add_argument(
+        "--suite", choices=SUITES, default="default", help="the suite's values; without names also its experiments"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override any key: load.subscribers=200"
+    )
+    parser.add_argument("--transports", metavar="A,B", help="only these")
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """End on SIGTERM as on Ctrl-C: with everything measured kept."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,257 @@
+"""One cell: start server and load, verify, subscribe everybody, run the feed, drain, collect.
+
+Rule 1: every step writes what it learned into the cell's record (a cell of run.json) at once, so a cell that fails or
+is interrupted keeps what was known; whatever happens, the programs are ended and their rows are collected.
+Rule 2: between ``from`` and ``to`` this process sleeps; it shares a core with what it measures.
+Rule 3: the load process is started together with the server, so that their imports overlap, and waits for its plan,
+which is written when the server has been verified: no subscriber connects before the sample ``verified``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadtests import records
+from loadtests.control import ask, set_feed
+from loadtests.grid import Cell, drain_s
+from loadtests.process import Program, last_words, ready, running, stop
+from loadtests.resources import Sampler, family
+from loadtests.settings import server_flags, topic_count
+from loadtests.transports import TRANSPORTS
+from loadtests.verify import verify
+
+_READY_S = 20.0
+_SUBSCRIBE_S = 20.0
+_SETTLE_NS = 300_000_000
+_AHEAD_NS = 50_000_000
+_SAMPLE_NS = 250_000_000
+_LATE_DELIVERIES_S = 2.0
+_STATUS_S = 0.3
+_STOP_S = 8.0
+_LOOK_S = 0.02
+
+Record = dict[str, Any]
+
+
+class CellError(Exception):
+    """The cell cannot be measured; the message says what was expected and what was found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """What a cell starts: command lines of server and load, and the verification. Tests put small fakes here."""
+
+    server: Callable[[Cell], Sequence[str]]
+    load: Callable[[Cell, Path], Sequence[str]]
+    verify: Callable[[str, str, str | None], dict[str, Any]]
+
+
+def server_command(cell: Cell) -> list[str]:
+    """Return the command line of the cell's server: its feed waits, its ports are the system's choice."""
+    given = ["--port", "0", "--tcp-port", "0", "--control", "--seed", str(cell.seed)]
+    # A rate of 0 is no schedule: such a feed is given a time that never comes (see _feed).
+    settings = {key: value for key, value in cell.settings.items() if (key, value) != ("feed.rate_hz", 0)}
+    flags = [*server_flags(settings), "--topics", str(topic_count(settings))]
+    return [sys.executable, "-m", "servers", cell.transport, *given, *flags]
+
+
+def load_command(cell: Cell, plan: Path) -> list[str]:
+    """Return the command line of the cell's load: Locust, headless, as many users as hold the subscribers."""
+    settings = cell.settings
+    each = int(settings["load.subscribers_per_user"])
+    users = math.ceil(int(settings["load.subscribers"]) / each)
+    rate = float(settings["load.spawn_rate_hz"]) / each
+    workers = int(settings["load.workers"])
+    command = [sys.executable, "-m", "locust", "-f", str(Path(__file__).parent / "locustfile.py"), "--headless"]
+    command += ["-u", str(users), "-r", f"{rate:g}", "--cell", str(plan)]
+    command += ["--processes", str(workers)] if workers > 1 else []
+    return [*command, TRANSPORTS[cell.transport].user]
+
+
+PROGRAMS = Programs(server_command, load_command, verify)
+
+
+def blank(cell: Cell) -> Record:
+    """Return the cell's record before it has run."""
+    return {
+        "id": cell.id, "experiment": cell.experiment, "cell": cell.name, "repeat": cell.repeat,
+        "transport": cell.transport, "seed": cell.seed, "settings": dict(cell.settings), "role": cell.role,
+        "status": "pending", "why": "",
+    }  # fmt: skip
+
+
+def measure(
+    cell: Cell, record: Record, folder: Path, cpus: Mapping[str, Sequence[int]], programs: Programs = PROGRAMS
+) -> None:
+    """Run the cell in ``folder`` and fill its record in.
+
+    Raises CellError, ProgramError, ControlError, VerifyError; the record then holds what was known.
+    """
+    spool = folder / "spool"
+    spool.mkdir(parents=True)
+    plan = spool / "plan.json"
+    record["cpus"] = {name: list(cores) for name, cores in cpus.items()}
+    with (
+        Sampler(folder / "resources.csv") as sampler,
+        running("server", programs.server(cell), folder / "server.log", cpus["server"]) as server,
+        running("locust", programs.load(cell, plan), folder / "locust.log", cpus["load"]) as load,
+    ):
+        said = ready(server, _READY_S)
+        record["server"] = {"ready": said}
+        sampler.watch("server", family(server.pid))
+        sampler.sample("ready")
+        record["verify"] = programs.verify(cell.transport, said["http"], said["tcp"])
+        sampler.sample("verified")
+        _write(plan, _plan(cell, said, spool))
+        _wait_subscribed(cell, spool, server, load)
+        sampler.watch("load", family(load.pid))
+        sampler.sample("subscribed")
+        _feed(cell, record, spool, url=said["http"], sampler=sampler, programs=(server, load))
+        _drain(cell, record, spool, (server, load))
+        sampler.sample("drained")
+        stats = ask(said["http"], "GET", "/stats")
+        # The topics of the verification are no part of the feed.
+        published = stats.pop("published", {})
+        record["published"] = {topic: seq for topic, seq in published.items() if not topic.startswith("verify-")}
+        record["server"]["stats"] = stats
+        stop(load, _STOP_S)
+        _insist_ended(cell, statuses(spool), load)
+
+
+def collect(record: Record, folder: Path) -> None:
+    """Turn the spools of a cell that has ended, well or not, into its Parquet files, and sum its load processes up."""
+    spool = folder / "spool"
+    if not spool.is_dir():
+        return
+    record["load"] = summary(statuses(spool))
+    records.to_parquet(spool, folder)
+    shutil.rmtree(spool)
+
+
+def statuses(spool: Path) -> list[dict[str, Any]]:
+    """Return what each load process last said of itself."""
+    return [json.loads(path.read_bytes()) for path in sorted(spool.glob("*.status.json"))]
+
+
+def summary(said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Sum load processes up: counts are added, lateness is the worst, the window's bytes null unless all have them."""
+    failures: dict[str, int] = {}
+    for one in said:
+        for reason, count in one["failures"].items():
+            failures[reason] = failures.get(reason, 0) + count
+    windows = [one["window"] for one in said]
+    whole = bool(windows) and all(window is not None for window in windows)
+    counted = {name: _total(window[name] for window in windows) for name in windows[0]} if whole else None
+    return {
+        **{name: sum(one[name] for one in said) for name in ("subscribers", "subscribed", "deliveries", "responses")},
+        "failures": failures,
+        **{name: _worst(one[name] for one in said) for name in ("late_ms_p50", "late_ms_p99")},
+        "window_bytes": counted,
+    }
+
+
+def _plan(cell: Cell, said: Mapping[str, Any], spool: Path) -> dict[str, Any]:
+    return {
+        "transport": cell.transport,
+        "http": said["http"],
+        "tcp": said["tcp"],
+        "target": None,
+        "topics": topic_count(cell.settings),
+        "subscribers": cell.settings["load.subscribers"],
+        "subscribers_per_user": cell.settings["load.subscribers_per_user"],
+        "options": cell.options(),
+        "seed": cell.seed,
+        "after": 0,
+        "spool": str(spool.absolute()),
+    }
+
+
+def _wait_subscribed(cell: Cell, spool: Path, server: Program, load: Program) -> None:
+    wanted = int(cell.settings["load.subscribers"])
+    patience_s = _SUBSCRIBE_S + wanted / float(cell.settings["load.spawn_rate_hz"])
+    deadline = time.monotonic() + patience_s
+    while (subscribed := (seen := summary(statuses(spool)))["subscribed"]) < wanted:
+        server.insist()
+        load.insist()
+        if time.monotonic() > deadline:
+            failures = ", ".join(f"{reason} ({count})" for reason, count in seen["failures"].items())
+            raise CellError(
+                f"{subscribed} of {wanted} subscribers had subscribed after {patience_s:g} s;"
+                f" failures: {failures or 'none'}; locust: {last_words(load.log)}"
+            )
+        time.sleep(_LOOK_S)
+
+
+def _insist_ended(cell: Cell, said: Sequence[Mapping[str, Any]], load: Program) -> None:
+    """Refuse rows and counts of a load process that broke off: they may be short, and would look like losses."""
+    ended, workers = sum(bool(one["ended"]) for one in said), int(cell.settings["load.workers"])
+    if ended < workers:
+        raise CellError(f"{ended} of {workers} load processes ended in good order; locust: {last_words(load.log)}")
+
+
+def _feed(
+    cell: Cell, record: Record, spool: Path, *, url: str, sampler: Sampler, programs: tuple[Program, Program]
+) -> None:
+    """Let the server settle, start the feed, and sample until it ends."""
+    # The load processes look for their window a few times a second: they must have it well before it begins.
+    epoch_ns = time.monotonic_ns() + _SETTLE_NS + _AHEAD_NS
+    from_ns = epoch_ns + round(float(cell.settings["load.warmup_s"]) * 1e9)
+    to_ns = from_ns + round(float(cell.settings["load.measure_s"]) * 1e9)
+    record["window"] = {"epoch_ns": epoch_ns, "from_ns": from_ns, "to_ns": to_ns, "stop_ns": to_ns}
+    _write(spool / "window.json", {"from_ns": from_ns, "to_ns": to_ns})
+    _sleep_until(epoch_ns - _AHEAD_NS)
+    if cell.settings["feed.rate_hz"]:
+        set_feed(url, epoch_ns, to_ns)
+    else:  # not one event: the feed begins when the window is over, and ends at once
+        set_feed(url, to_ns, to_ns + 1)
+    _sleep_until(from_ns)
+    sampler.sample("from")
+    for at_ns in range(from_ns + _SAMPLE_NS, to_ns - _SAMPLE_NS // 2, _SAMPLE_NS):
+        _sleep_until(at_ns)
+        sampler.sample()
+        for program in programs:
+            program.insist()
+    _sleep_until(to_ns)
+    sampler.sample("to")
+
+
+def _drain(cell: Cell, record: Record, spool: Path, programs: tuple[Program, Program]) -> None:
+    """Wait for slow deliveries: as long as the transport may take, then while they still come, within reason."""
+    _sleep_until(record["window"]["to_ns"] + round(drain_s(cell) * 1e9))
+    deadline = time.monotonic() + _LATE_DELIVERIES_S
+    before = -1
+    while (now := summary(statuses(spool))["deliveries"]) != before and time.monotonic() < deadline:
+        before = now
+        time.sleep(_STATUS_S)
+    for program in programs:
+        program.insist()
+    record["window"]["drained_ns"] = time.monotonic_ns()
+
+
+def _sleep_until(at_ns: int) -> None:
+    while (left_ns := at_ns - time.monotonic_ns()) > 0:
+        time.sleep(left_ns / 1e9)
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON so that whoever waits for the file sees the whole of it."""
+    partial = path.with_suffix(".part")
+    partial.write_text(json.dumps(content))
+    partial.replace(path)
+
+
+def _total(values: Any) -> int | None:
+    numbers = list(values)
+    return None if None in numbers else sum(numbers)
+
+
+def _worst(values: Any) -> float | None:
+    return max((value for value in values if value is not None), default=None)

@@ -1,0 +1,188 @@
+"""One sans-I/O generator per transport: no socket, locust, gevent or asyncio in this package.
+
+A client is a generator, one per subscriber. It yields a command, or a tuple of commands performed in
+order, and *every yield is answered by the next input*: ``event = yield Send(request)`` reads "send this, then tell
+me what happens next". ``yield None`` only waits. Two drivers run every client: ``loadtests.drivers.blocking`` over a
+plain socket, ``loadtests.drivers.eventloop`` for thousands at once.
+
+Rules
+1. A ``Data`` object is reused by the driver and its view is valid until the next yield: copy what must last.
+2. ``Stop`` is an input, because a closed generator cannot yield its farewell any more. A client answers it with its
+   protocol's goodbye (``Send``, ``Close``) and returns. The driver bounds the time this may take.
+3. A client has at most one connection and one timer. ``Connect`` and ``Wake`` replace what was there; a
+   closed or replaced connection gives no more input. ``Wake(0)`` cancels.
+4. The peer's mistakes are ``ProtocolError``; mistakes of ours are ordinary exceptions and stop the run.
+5. Time is what the inputs say (``at_ns``); a client never looks at a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+
+__all__ = [
+    "Address", "Answer", "Beat", "Client", "Close", "Command", "Connect", "Connected", "Data", "Emit", "Eof",
+    "Failed", "Input", "Mark", "Progress", "ProtocolError", "Send", "Stop", "Subscriber", "Timer", "Wake",
+]  # fmt: skip
+
+
+class ProtocolError(Exception):
+    """The peer broke its protocol; the message says what was read, and what was expected (clause)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a connection goes."""
+
+    host: str
+    port: int
+    tls: bool = False
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """Who one client is: its number, its topic, and where it connects to.
+
+    ``path`` is the request target with the topic already in it (empty over bare TCP); ``after`` is the cursor to
+    start from, None for live only; ``seed`` feeds the client's random choices (phases, masking keys), so that a run
+    repeats.
+    """
+
+    index: int
+    topic: str
+    topic_index: int
+    address: Address
+    path: str = ""
+    after: int | None = 0
+    seed: int = 0
+    checked: bool = True  # data carries its checksum (wire contract); False for a foreign feed
+
+
+# Inputs: what the driver tells the client ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The connection stands; each phase's end in ns (``tls_ns`` None without TLS)."""
+
+    at_ns: int
+    tcp_ns: int
+    tls_ns: int | None = None
+
+
+@dataclass(slots=True)
+class Data:
+    """Bytes came. One object per driver, reused: valid until the next yield."""
+
+    view: memoryview
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Eof:
+    """The peer ended the connection in good order (FIN); the driver has closed it."""
+
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """The time a ``Wake`` asked for has come."""
+
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Connecting, sending or receiving failed; the connection is gone."""
+
+    error: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Say goodbye and return."""
+
+    at_ns: int
+
+
+Input = Connected | Data | Eof | Timer | Failed | Stop
+
+
+# Commands: what the client asks of the driver ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Open a connection (a new attempt: a new row in ``connections``)."""
+
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Put bytes on the wire; what the kernel does not take at once is queued."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Give me a ``Timer`` at this moment (ns, monotonic); 0 cancels."""
+
+    at_ns: int
+
+
+class Emit(list[tuple[int, int, int, int, int, int, int, int]]):
+    """Delivery rows, in the order of ``loadtests.records.DELIVERY``; the hot path's only command."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One completed answer to a request for events, in the order of ``loadtests.records.RESPONSE``."""
+
+    row: tuple[int, int, int, int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The connection reached a phase: ``upgraded`` (HTTP answer or upgrade accepted) or ``subscribed``."""
+
+    phase: str
+    at_ns: int
+    extensions: str = ""
+    subprotocol: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """Heartbeats of the peer were seen (SSE comments, pings, STOMP EOLs)."""
+
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close the connection; ``why`` goes into its row. ``failed`` counts it as a failure."""
+
+    why: str = ""
+    failed: bool = False
+
+
+Command = Connect | Send | Wake | Emit | Answer | Mark | Beat | Close | None
+Client = Generator[Command | tuple[Command, ...], Input, None]
+
+
+@dataclass(slots=True)
+class Progress:
+    """What outlives a connection: the attempt number and the cursor to resume from (None: live only)."""
+
+    after: int | None
+    attempt: int = field(default=-1)

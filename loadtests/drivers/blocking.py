@@ -1,0 +1,279 @@
+"""The driver over a plain blocking socket: one client at a time, for tests, ``verify``, ``floor`` and a first look.
+
+It performs the commands in order, then waits with ``select`` for bytes or for the client's timer, whichever comes
+first. The rule: a client is told here what the event-loop driver would tell it, but for the size of the pieces, which
+``read_bytes`` chooses: 1 drives a client byte by byte.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from loadtests import tcp_info
+from loadtests.clients import (
+    Address,
+    Answer,
+    Beat,
+    Client,
+    Close,
+    Command,
+    Connect,
+    Connected,
+    Data,
+    Emit,
+    Eof,
+    Failed,
+    Input,
+    Mark,
+    ProtocolError,
+    Send,
+    Stop,
+    Timer,
+    Wake,
+)
+from loadtests.records import Connection
+
+__all__ = ["Outcome", "Recorder", "Rows", "run"]
+
+_SOCKET_TIMEOUT_S = 10.0
+_FAREWELL_NS = 1_000_000_000
+
+now_ns = time.monotonic_ns
+
+
+class Recorder(Protocol):
+    """Where rows go: ``Rows`` below, or ``loadtests.records.Spools``."""
+
+    @property
+    def deliver(self) -> Callable[[Any], None]:
+        """Take one delivery row."""
+
+    @property
+    def answer(self) -> Callable[[Any], None]:
+        """Take one response row."""
+
+    def connection(self, row: Connection) -> None:
+        """Take one connection row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A recorder that keeps the rows in lists, in the order in which they came."""
+
+    deliveries: list[tuple[int, ...]] = field(default_factory=list)
+    responses: list[tuple[int, ...]] = field(default_factory=list)
+    connections: list[Connection] = field(default_factory=list)
+
+    @property
+    def deliver(self) -> Callable[[Any], None]:
+        """Take one delivery row."""
+        return self.deliveries.append
+
+    @property
+    def answer(self) -> Callable[[Any], None]:
+        """Take one response row."""
+        return self.responses.append
+
+    def connection(self, row: Connection) -> None:
+        """Take one connection row."""
+        self.connections.append(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended: whether ``until`` held, and what went wrong on the way."""
+
+    met: bool
+    failures: tuple[str, ...]
+
+
+def run(
+    client: Client,
+    recorder: Recorder,
+    *,
+    until: Callable[[], bool],
+    timeout_s: float,
+    subscriber: int = 0,
+    read_bytes: int | Callable[[], int] = 256 * 1024,
+) -> Outcome:
+    """Run a client until ``until()`` holds, asked behind its every command, or ``timeout_s`` have passed; then stop it.
+
+    ``read_bytes`` is the most one read may bring, or a function that says so for each read. The client's own mistakes
+    are raised; the peer's are among the failures.
+    """
+    driver = _Driver(recorder, subscriber, read_bytes)
+    deadline_ns = now_ns() + round(timeout_s * 1e9)
+    stopping = False
+    try:
+        command = next(client)
+        while True:
+            driver.perform(command)
+            event = None if until() and not stopping else driver.wait(deadline_ns)
+            if event is None and stopping:
+                break
+            if event is None:
+                stopping = True
+                event = Stop(now_ns())
+                deadline_ns = event.at_ns + _FAREWELL_NS
+            command = client.send(event)
+    except StopIteration:
+        pass
+    except ProtocolError as error:
+        driver.failures.append(f"protocol error: {error}")
+    finally:
+        driver.disconnect("stopped")
+        client.close()
+    return Outcome(until(), tuple(driver.failures))
+
+
+class _Driver:
+    """The connection, the timer and the row of one client."""
+
+    def __init__(self, recorder: Recorder, subscriber: int, read_bytes: int | Callable[[], int]) -> None:
+        self.failures: list[str] = []
+        self._recorder = recorder
+        self._subscriber = subscriber
+        self._attempt = -1
+        self._read_bytes = read_bytes
+        self._buffer = bytearray(256 * 1024 if callable(read_bytes) else read_bytes)
+        self._data = Data(memoryview(self._buffer), 0)
+        self._socket: socket.socket | None = None
+        self._row: Connection | None = None
+        self._alarm_ns = 0
+        self._next: Input | None = None  # what a command was answered by at once
+
+    def perform(self, command: Command | tuple[Command, ...]) -> None:
+        """Do what the client asks for."""
+        for one in command if type(command) is tuple else (command,):
+            if one is not None:
+                _PERFORM[type(one)](self, one)
+
+    def wait(self, deadline_ns: int) -> Input | None:
+        """Return what happens next; None at the deadline, or when nothing can happen any more."""
+        answered, self._next = self._next, None
+        if answered is not None:
+            return answered
+        while True:
+            at_ns = now_ns()
+            if self._alarm_ns and self._alarm_ns <= at_ns:
+                self._alarm_ns = 0
+                return Timer(at_ns)
+            if at_ns >= deadline_ns or (self._socket is None and not self._alarm_ns):
+                return None
+            pause_s = (min(self._alarm_ns or deadline_ns, deadline_ns) - at_ns) / 1e9
+            readable, _, _ = select.select([self._socket] if self._socket else [], [], [], pause_s)
+            if readable:
+                return self._receive(readable[0])
+
+    def _receive(self, connection: socket.socket) -> Input:
+        most = self._read_bytes() if callable(self._read_bytes) else self._read_bytes
+        try:
+            count = connection.recv_into(self._buffer, most)
+        except OSError as error:
+            return self._broken(str(error))
+        at_ns = now_ns()
+        if not count:
+            self.disconnect("ended by the peer")
+            return Eof(at_ns)
+        self._data.view, self._data.at_ns = memoryview(self._buffer)[:count], at_ns
+        return self._data
+
+    def _broken(self, error: str) -> Failed:
+        self.failures.append(error)
+        self.disconnect(error)
+        return Failed(error, now_ns())
+
+    def disconnect(self, why: str) -> None:
+        """Close the connection, if there is one, and write its row."""
+        row, self._row = self._row, None
+        if row is None:
+            return
+        if self._socket is not None:
+            if counts := tcp_info.read(self._socket):
+                row.bytes_up, row.bytes_down, row.segments_up, row.segments_down = counts
+            self._socket.close()
+            self._socket = None
+        row.closed_ns, row.why = now_ns(), why
+        self._recorder.connection(row)
+
+    # what each command does -------------------------------------------------------------------------------------
+
+    def connect(self, command: Connect) -> None:
+        """Open a connection: the next input is ``Connected`` or ``Failed``."""
+        address: Address = command.address
+        if address.tls:
+            raise NotImplementedError(f"{address}: the blocking driver does not speak TLS")
+        self.disconnect("replaced")
+        self._attempt += 1
+        self._row = Connection(subscriber=self._subscriber, attempt=self._attempt, started_ns=now_ns())
+        try:
+            self._socket = socket.create_connection((address.host, address.port), _SOCKET_TIMEOUT_S)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            self._next = self._broken(str(error))
+            return
+        at_ns = self._row.tcp_ns = now_ns()
+        self._next = Connected(at_ns, at_ns)
+
+    def send(self, command: Send) -> None:
+        """Send all; a closed connection takes nothing and says nothing."""
+        if self._socket is None:
+            return
+        try:
+            self._socket.sendall(command.data)
+        except OSError as error:
+            self._next = self._broken(str(error))
+
+    def wake(self, command: Wake) -> None:
+        """Set the timer, or cancel it."""
+        self._alarm_ns = command.at_ns
+
+    def emit(self, rows: Emit) -> None:
+        """Record deliveries."""
+        for row in rows:
+            self._recorder.deliver(row)
+
+    def answer(self, command: Answer) -> None:
+        """Record a response."""
+        self._recorder.answer(command.row)
+
+    def mark(self, command: Mark) -> None:
+        """Note the end of a phase."""
+        row = self._row
+        if row is None:
+            return
+        if command.phase == "upgraded":
+            row.upgraded_ns = command.at_ns
+            row.extensions, row.subprotocol = command.extensions, command.subprotocol
+            return
+        row.subscribed_ns = command.at_ns
+        if self._socket is not None and (counts := tcp_info.read(self._socket)):
+            row.bytes_up_subscribed, row.bytes_down_subscribed = counts[:2]
+
+    def beat(self, command: Beat) -> None:
+        """Count heartbeats."""
+        if self._row is not None:
+            self._row.heartbeats += command.count
+
+    def shut(self, command: Close) -> None:
+        """Close, and count a failure if it is one."""
+        if command.failed:
+            self.failures.append(command.why)
+        self.disconnect(command.why)
+
+
+_PERFORM: dict[type, Callable[[_Driver, Any], None]] = {
+    Answer: _Driver.answer,
+    Beat: _Driver.beat,
+    Close: _Driver.shut,
+    Connect: _Driver.connect,
+    Emit: _Driver.emit,
+    Mark: _Driver.mark,
+    Send: _Driver.send,
+    Wake: _Driver.wake,
+}

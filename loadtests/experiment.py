@@ -1,0 +1,245 @@
+"""An experiment is a question in TOML, read into frozen dataclasses; a list is an axis.
+
+Rule 1: nothing written is ignored: an unknown key, a value out of range or a section that applies to no transport is an
+``InputError`` that names file, key, value, expectation and remedy in one line.
+Rule 2: overrides (a suite's table, ``--set``) are merged in before values are checked, so they are checked alike.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from loadtests.settings import TOP, InputError, Key, Value, accept, did_you_mean, section_names, sections, show
+from loadtests.transports import TRANSPORTS
+
+FOLDER = Path(__file__).parent / "experiments"
+SUITES = ("default", "full", "smoke")
+"""``default`` is every experiment with its plain values; another suite, the experiments with a table of its name."""
+
+_FREE = ("expect", "target")
+"""Tables whose keys are metrics and transports."""
+
+_METRIC = Key(str, None, 'a condition on the metric, such as "<= 50"')
+_URL = Key(str, None, "where the transport's subscribers connect; {topic} stands for the topic")
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One question. ``values`` holds each dotted key's values in order; ``axes`` names the keys written as a list."""
+
+    name: str
+    source: str
+    title: str
+    question: str
+    transports: tuple[str, ...]
+    repeats: int
+    seed: int
+    reference: bool
+    values: Mapping[str, tuple[Value, ...]]
+    axes: tuple[str, ...]
+    expect: Mapping[str, str]
+    target: Mapping[str, str]
+
+
+def available() -> list[str]:
+    """Return the names of the experiments that come with the program, in order."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def in_suite(suite: str) -> list[str]:
+    """Return the names of the experiments of a suite."""
+    return [name for name in available() if suite == "default" or suite in _document(find(name))[1]]
+
+
+def find(name: str) -> Path:
+    """Return the file of an experiment given by name or by path."""
+    path = Path(name)
+    if path.suffix == ".toml":
+        if path.is_file():
+            return path
+        raise InputError(f"{name}: no such file; give an experiment's path, or its name without .toml")
+    if name in available():
+        return FOLDER / f"{name}.toml"
+    raise InputError(f"{name}: no such experiment; {did_you_mean(name, available())}")
+
+
+def read(path: Path, *, suite: str = "default", assignments: Iterable[str] = ()) -> Experiment:
+    """Read one experiment; ``assignments`` are ``KEY=VALUE`` in TOML's syntax, bare words being text.
+
+    Raises InputError.
+    """
+    source, written = _document(path)
+    document = {key: value for key, value in written.items() if key not in SUITES}
+    _refuse_idle_sections(path.name, document)
+    document = _merged(document, written.get(suite, {}))
+    for assignment in assignments:
+        document = _merged(document, assigned(assignment))
+    return _experiment(path, source, document)
+
+
+def only(experiment: Experiment, transports: Iterable[str]) -> Experiment:
+    """Keep the transports named, in the experiment's order."""
+    wanted = set(transports)
+    if unknown := sorted(wanted - set(TRANSPORTS)):
+        raise InputError(f"--transports {unknown[0]}: no such transport; {did_you_mean(unknown[0], TRANSPORTS)}")
+    return replace(experiment, transports=tuple(name for name in experiment.transports if name in wanted))
+
+
+def assigned(assignment: str) -> dict[str, Any]:
+    """Turn ``load.subscribers=200`` into ``{"load": {"subscribers": 200}}``."""
+    dotted, sign, text = assignment.partition("=")
+    names = [name.strip() for name in dotted.split(".")]
+    if not sign or not all(names) or not text.strip():
+        raise InputError(f"--set {assignment}: expected KEY=VALUE, such as load.subscribers=200")
+    try:
+        value: Any = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    nested: dict[str, Any] = {names[-1]: value}
+    for name in reversed(names[:-1]):
+        nested = {name: nested}
+    return nested
+
+
+def leading_comment(source: str) -> str:
+    """Return the comment lines at the head of a file as one text."""
+    head = itertools.takewhile(lambda line: line.startswith("#"), source.splitlines())
+    return " ".join(line.lstrip("# ").rstrip() for line in head).strip()
+
+
+def _document(path: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        source = path.read_text(encoding="utf-8")
+        return source, tomllib.loads(source)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path.name}: cannot be read as TOML: {str(error).splitlines()[0]}") from None
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _refuse_idle_sections(file: str, document: Mapping[str, Any]) -> None:
+    """Refuse a client's section that none of the file's own transports reads (--transports may drop some later)."""
+    named = document.get("transports")
+    used = {TRANSPORTS[name].client for name in named if name in TRANSPORTS} if isinstance(named, list) else set()
+    for transport in TRANSPORTS.values():
+        if transport.client in document and transport.client not in used:
+            raise InputError(
+                f"{file}: [{transport.client}] applies to none of the transports;"
+                f' add "{transport.name}" to transports or remove the section'
+            )
+
+
+def _experiment(path: Path, source: str, document: Mapping[str, Any]) -> Experiment:
+    transports = _transports(path.name, document.get("transports"))
+    known = section_names()
+    tables = {name: table for name, table in document.items() if isinstance(table, dict)}
+    top = {name: value for name, value in document.items() if name not in tables and name != "transports"}
+    for name, value in top.items():
+        if name in known or name in _FREE:
+            raise InputError(f"{path.name}: {name} = {show(value)}, expected a table: [{name}]")
+    _refuse_unknown(path.name, "", top, [*TOP, "transports"])
+    _refuse_unknown(path.name, "table ", tables, [*known, *_FREE])
+    values: dict[str, tuple[Value, ...]] = {}
+    axes: list[str] = []
+    for section, keys in sections(transports, tables).items():
+        table = tables.get(section, {})
+        _refuse_unknown(path.name, f"{section}.", table, keys)
+        for name, key in keys.items():
+            dotted = f"{section}.{name}"
+            if name in table:
+                values[dotted] = _values(path.name, dotted, key, table[name])
+                axes += [dotted] if isinstance(table[name], list) else []
+            elif key.default is not None:
+                values[dotted] = (key.default,)
+    head = {name: _one(path.name, name, key, top.get(name)) for name, key in TOP.items()}
+    _refuse_contradictions(path.name, values)
+    if traces := values.get("feed.trace"):  # named relative to the experiment
+        values["feed.trace"] = tuple(str(path.parent / str(trace)) for trace in traces)
+    swept = any(axis.startswith("long_polling.") for axis in axes)
+    return Experiment(
+        name=path.stem,
+        source=source,
+        title=str(head["title"] or path.stem.replace("_", " ").capitalize()),
+        question=str(head["question"] or leading_comment(source)),
+        transports=transports,
+        repeats=int(head["repeats"] or 0),
+        seed=int(head["seed"] or 0),
+        # The model of long polling needs one transit that was not measured in the cell it predicts.
+        reference=bool(swept if head["reference"] is None else head["reference"]),
+        values=values,
+        axes=tuple(axes),
+        expect=_texts(path.name, "expect", _METRIC, tables.get("expect", {})),
+        target=_targets(path.name, tables.get("target", {})),
+    )
+
+
+def _refuse_unknown(file: str, prefix: str, table: Mapping[str, Any], known: Iterable[str]) -> None:
+    names = list(known)
+    for name in table:
+        if name not in names:
+            raise InputError(f"{file}: {prefix}{name} is not a key that exists; {did_you_mean(name, names)}")
+
+
+def _value(file: str, dotted: str, key: Key, value: object) -> Value:
+    try:
+        return accept(key, value)
+    except ValueError as expected:
+        raise InputError(f"{file}: {dotted} = {show(value)}, expected {expected}") from None
+
+
+def _values(file: str, dotted: str, key: Key, written: object) -> tuple[Value, ...]:
+    values = tuple(_value(file, dotted, key, value) for value in (written if isinstance(written, list) else [written]))
+    if not values:
+        raise InputError(f"{file}: {dotted} = [], expected at least one value; remove the key to get its default")
+    if len(set(values)) < len(values):
+        raise InputError(f"{file}: {dotted} names a value twice; every value of an axis is a cell, so name it once")
+    return values
+
+
+def _one(file: str, dotted: str, key: Key, value: object) -> Value | None:
+    return key.default if value is None else _value(file, dotted, key, value)
+
+
+def _transports(file: str, written: object) -> tuple[str, ...]:
+    expected = f"a list of transports ({', '.join(TRANSPORTS)})"
+    if not isinstance(written, list) or not written or not all(isinstance(name, str) for name in written):
+        shown = "is missing" if written is None else f"= {show(written)}"
+        raise InputError(f"{file}: transports {shown}, expected {expected}")
+    for name in written:
+        if name not in TRANSPORTS:
+            raise InputError(f"{file}: transports names {name}, expected {expected}; {did_you_mean(name, TRANSPORTS)}")
+    return tuple(dict.fromkeys(written))
+
+
+def _texts(file: str, section: str, key: Key, table: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(_value(file, f"{section}.{name}", key, value)) for name, value in table.items()}
+
+
+def _targets(file: str, table: Mapping[str, Any]) -> dict[str, str]:
+    _refuse_unknown(file, "target.", table, TRANSPORTS)
+    return _texts(file, "target", _URL, table)
+
+
+def _refuse_contradictions(file: str, values: Mapping[str, tuple[Value, ...]]) -> None:
+    """Refuse what is right key by key and cannot be measured together."""
+    schedules = values["feed.schedule"]
+    if "trace" in schedules and "feed.trace" not in values:
+        raise InputError(f"{file}: feed.schedule = trace, expected feed.trace to name a CSV file of due times")
+    holds = values.get("long_polling.hold_s", (0,))
+    caps = values.get("server.max_hold_s", (float("inf"),))
+    if max(map(float, holds)) > min(map(float, caps)):
+        raise InputError(
+            f"{file}: long_polling.hold_s = {show(max(map(float, holds)))} is beyond"
+            f" server.max_hold_s = {show(min(map(float, caps)))}; lower the one or raise the other"
+        )

@@ -1,0 +1,319 @@
+"""The only module that imports locust: one User class per transport, and what keeps Locust's statistics fed.
+
+It serves two masters. ``loadtests.runner`` starts it headless with ``--cell plan.json``; a Locust user starts it by
+hand, ``locust -f loadtests/locustfile.py --host http://127.0.0.1:8080 SSESubscriber``, and finds our options on the
+command line. Importing locust monkey-patches the process, which is why nothing imports this module.
+
+Rule: Locust decides how many users there are, when they start and when they stop. The deliveries themselves never
+touch a greenlet: they go from the event-loop driver into the spools, and are merged into Locust's statistics a few
+times a second.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import os
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import gevent
+import msgspec
+import numpy as np
+from gevent.event import Event
+from locust import User, events, task
+from locust.env import Environment
+from locust.exception import StopTest
+from locust.stats import bucket_response_time
+
+from loadtests.clients import Address, Subscriber
+from loadtests.drivers.eventloop import EventLoop, Link
+from loadtests.records import DELIVERY, RESPONSE, Spools
+from loadtests.transports import TRANSPORTS, Transport
+
+STATUS_INTERVAL_S = 0.2
+PLAN_TIMEOUT_S = 60.0
+
+
+class Plan(msgspec.Struct, kw_only=True):
+    """What one load process is to do: the runner's ``plan.json``, or made from Locust's command line."""
+
+    transport: str = ""
+    http: str = ""
+    tcp: str | None = None
+    target: str | None = None
+    topics: int = 1
+    subscribers: int = 0
+    subscribers_per_user: int = 1
+    options: dict[str, Any] = {}
+    seed: int = 1
+    after: int | None = None
+    spool: str | None = None
+
+
+class Process:
+    """What the users of this load process share: the plan, the driver, and the numbers already merged."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self.plan = _plan(environment)
+        self.worker = max(0, getattr(environment.runner, "worker_index", 0))
+        self.workers = max(1, environment.parsed_options.processes or 1)
+        self.folder = Path(self.plan.spool) if self.plan.spool else None
+        self.spools = Spools(self.folder, self.worker)
+        self.driver = EventLoop(self.spools)
+        self.spools.observe(self._merge_deliveries, self._merge_responses)
+        self.users = 0
+        self._watched = self._ended = False
+        self._failures: dict[str, int] = {}
+        gevent.spawn(self._keep_informed)
+
+    def subscribe(self, transport: Transport) -> list[Link]:
+        """Start the clients of one Locust user, ``subscribers_per_user`` of them."""
+        plan, started = self.plan, []
+        for _ in range(plan.subscribers_per_user):
+            index = self.users * self.workers + self.worker
+            if plan.subscribers and index >= plan.subscribers:
+                break
+            self.users += 1
+            topic = index % plan.topics
+            address, path = _where(plan, transport, f"t{topic}")
+            subscriber = Subscriber(index, f"t{topic}", topic, address, path, plan.after, plan.seed)
+            self.driver.resolve(address)
+            module = transport.module()
+            options = module.Options(**_options(plan, transport, self.environment))
+            started.append(self.driver.start(module.client(subscriber, options), index))
+        return started
+
+    # Locust's statistics ------------------------------------------------------------------------------------------
+
+    def _merge_deliveries(self, rows: Any) -> None:
+        late_ms = (rows[:, DELIVERY.index("received_ns")] - rows[:, DELIVERY.index("due_ns")]) / 1e6
+        self._merge("push", "delivery", late_ms, int(rows[:, DELIVERY.index("bytes")].sum()))
+
+    def _merge_responses(self, rows: Any) -> None:
+        took_ms = (rows[:, RESPONSE.index("finished_ns")] - rows[:, RESPONSE.index("started_ns")]) / 1e6
+        empty = rows[:, RESPONSE.index("events")] == 0
+        size = rows[:, RESPONSE.index("bytes_received")]
+        for name, which in (("empty response", empty), ("response", ~empty)):
+            if which.any():
+                self._merge("GET", name, took_ms[which], int(size[which].sum()))
+
+    def _merge(self, method: str, name: str, milliseconds: Any, size: int) -> None:
+        """Add many requests to a Locust entry at once: ``request.fire`` would cost 2 us for each."""
+        stats = self.environment.stats
+        values, counts = np.unique(np.rint(milliseconds), return_counts=True)
+        for entry in (stats.total, stats.get(name, method)):
+            second, number = int(time.time()), len(milliseconds)
+            entry.num_requests += number
+            entry.num_reqs_per_sec[second] = entry.num_reqs_per_sec.get(second, 0) + number
+            entry.last_request_timestamp = time.time()
+            entry.total_response_time += float(milliseconds.sum())
+            entry.total_content_length += size
+            entry.min_response_time = min(float(values[0]), entry.min_response_time or float(values[0]))
+            entry.max_response_time = max(float(values[-1]), entry.max_response_time)
+            for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+                key = bucket_response_time(value)
+                entry.response_times[key] = entry.response_times.get(key, 0) + count
+
+    def _merge_failures(self) -> None:
+        for reason, count in list(self.driver.failures.items()):
+            for _ in range(count - self._failures.get(reason, 0)):
+                self.environment.stats.log_error("push", "connection", reason)
+            self._failures[reason] = count
+
+    # the runner -----------------------------------------------------------------------------------------------------
+
+    def _keep_informed(self) -> None:
+        while True:
+            gevent.sleep(STATUS_INTERVAL_S)
+            self.report()
+
+    def report(self) -> None:
+        """Flush the spools, feed Locust's statistics, tell the runner, and learn the window from it."""
+        self.spools.flush()
+        self._merge_failures()
+        if self.folder is None:
+            return
+        window = self.folder / "window.json"
+        if not self._watched and window.exists():
+            self._watched = True
+            bounds = msgspec.json.decode(window.read_bytes())
+            self.driver.watch(bounds["from_ns"], bounds["to_ns"])
+        path = self.folder / f"{self.worker}.status.json"
+        partial = path.with_suffix(".part")
+        partial.write_bytes(msgspec.json.encode(self._status()))
+        partial.replace(path)
+
+    def _status(self) -> dict[str, Any]:
+        driver = self.driver
+        late = (np.percentile(driver.late_ns, [50, 99]) / 1e6).tolist() if driver.late_ns else (None, None)
+        counted = [b - a for a, b in zip(*driver.window, strict=True)] if len(driver.window) == 2 else None
+        return {
+            "worker": self.worker,
+            "pid": os.getpid(),
+            "subscribers": self.users,
+            "subscribed": driver.subscribed,
+            "deliveries": self.spools.deliveries.rows,
+            "responses": self.spools.responses.rows,
+            "failures": dict(driver.failures),
+            "late_ms_p50": late[0],
+            "late_ms_p99": late[1],
+            "window": counted and dict(zip(("up", "down", "segments_up", "segments_down"), counted, strict=True)),
+            "ended": self._ended,
+        }
+
+    def end(self) -> None:
+        """Let every client say goodbye, a second at most, and close the spools."""
+        for link in list(self.driver.links):
+            link.stop()
+        deadline = time.monotonic() + 1.2
+        while self.driver.links and time.monotonic() < deadline:
+            gevent.sleep(0.02)
+        self._ended = True
+        self.report()
+
+
+PROCESS: list[Process] = []
+
+
+def process(environment: Environment) -> Process:
+    """Return this load process's state; made at the first use, after Locust has forked."""
+    if not PROCESS:
+        PROCESS.append(Process(environment))
+    return PROCESS[0]
+
+
+class TransportUser(User):  # type: ignore[misc]
+    """A Locust user that holds the subscribers of one transport."""
+
+    abstract = True
+    transport: Transport
+
+    def on_start(self) -> None:
+        """Subscribe."""
+        self._links = process(self.environment).subscribe(self.transport)
+
+    @task
+    def receive(self) -> None:
+        """Nothing to do here: the driver's callbacks receive. Wait until Locust stops this user."""
+        Event().wait()
+
+    def on_stop(self) -> None:
+        """Unsubscribe."""
+        for link in self._links:
+            link.stop()
+
+
+for _row in TRANSPORTS.values():
+    globals()[_row.user] = type(
+        _row.user, (TransportUser,), {"transport": _row, "__doc__": f"{_row.label} subscriber."}
+    )
+
+
+def _plan(environment: Environment) -> Plan:
+    given = environment.parsed_options
+    if given.cell:  # the listener of init has waited for it
+        return msgspec.json.decode(Path(given.cell).read_bytes(), type=Plan)
+    if not environment.host:
+        raise StopTest(
+            "--host is missing: where is the server? e.g. --host http://127.0.0.1:8080 (make serve starts one)"
+        )
+    return Plan(
+        http=environment.host.rstrip("/"),
+        tcp=given.tcp,
+        topics=given.topics,
+        subscribers_per_user=given.subscribers_per_user,
+        seed=given.seed,
+        after=given.after,
+        spool=given.spool,
+    )
+
+
+def _where(plan: Plan, transport: Transport, topic: str) -> tuple[Address, str]:
+    """Where a transport's subscriber connects to, and with which request target."""
+    if transport.scheme == "tcp":
+        if not plan.tcp:
+            raise StopTest(f"{transport.label} needs the broker's own port: --tcp HOST:PORT")
+        host, _, port = plan.tcp.rpartition(":")
+        return Address(host.strip("[]"), int(port)), ""
+    url = urlsplit(plan.target or plan.http)
+    path = (url.path + (f"?{url.query}" if url.query else "")) if plan.target else url.path + transport.path
+    tls = url.scheme in ("https", "wss")
+    return Address(url.hostname or "", url.port or (443 if tls else 80), tls), path.replace("{topic}", topic)
+
+
+def _options(plan: Plan, transport: Transport, environment: Environment) -> dict[str, Any]:
+    """The client's options: the plan's, or those of Locust's command line that were given."""
+    if plan.transport:
+        return plan.options
+    given = vars(environment.parsed_options)
+    fields = dataclasses.fields(transport.module().Options)
+    named = {field.name: given.get(f"{transport.client}_{field.name}") for field in fields}
+    return {name: value for name, value in named.items() if value is not None}
+
+
+@events.init_command_line_parser.add_listener
+def _arguments(parser: Any) -> None:
+    """Put our options on Locust's command line: a few of our own, then every client's."""
+    add = parser.add_argument  # an argument group would not reach the web page
+    add(
+        "--cell",
+        default="",
+        help="the runner's plan.json; all else here is then taken from it",
+        include_in_web_ui=False,
+    )
+    add("--spool", default=None, help="folder for the raw rows (default: they are counted, not kept)")
+    add("--topics", type=int, default=1, help="subscriber i listens to topic t(i mod TOPICS)")
+    add("--tcp", default=None, help="HOST:PORT of the STOMP broker")
+    add("--subscribers-per-user", type=int, default=1, help="a Locust user costs about 10 KiB; let it hold several")
+    add("--seed", type=int, default=1, help="of phases and masking keys")
+    add("--after", type=int, default=None, help="cursor to start from (default: live only)")
+    for client in dict.fromkeys(row.client for row in TRANSPORTS.values()):
+        options = next(row for row in TRANSPORTS.values() if row.client == client).module().Options
+        for field in dataclasses.fields(options):
+            if isinstance(field.default, (bool, int, float, str)):
+                add(
+                    f"--{client}-{field.name}".replace("_", "-"),
+                    dest=f"{client}_{field.name}",
+                    type=_flag if isinstance(field.default, bool) else type(field.default),
+                    default=None,
+                    help=f"{field.metadata.get('help', '')} (default: {field.default})".replace("%", "%%"),
+                )
+
+
+def _flag(text: str) -> bool:
+    return text.lower() in ("1", "true", "yes", "on")
+
+
+@events.init.add_listener
+def _wait_for_plan(environment: Environment, **_: Any) -> None:
+    """Hold back until the runner has written the plan: it starts us together with the server, to overlap the imports."""
+    cell = environment.parsed_options.cell if environment.parsed_options else ""
+    deadline = time.monotonic() + PLAN_TIMEOUT_S
+    while cell and not Path(cell).exists():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{cell}: no plan appeared within {PLAN_TIMEOUT_S:g} s")
+        gevent.sleep(0.005)
+
+
+@events.spawning_complete.add_listener
+def _settle(**_: Any) -> None:
+    """All users are there: what lives now lives on, so the collector need not walk it again (10 to 15 % of the CPU)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
+
+
+@events.quitting.add_listener
+def _quit(**_: Any) -> None:
+    if PROCESS:
+        PROCESS[0].end()
+
+
+@events.test_stop.add_listener
+def _stopped(**_: Any) -> None:
+    if PROCESS:
+        PROCESS[0].report()

@@ -1,0 +1,160 @@
+"""What is written down: delivery, response and connection rows, and their spools.
+
+Rule 1: nothing is encoded in the hot path. A spool is a file of rows of signed 64-bit integers, appended in batches; a
+killed load process leaves at most a short last row, which reading drops.
+Rule 2: the runner turns spools into Parquet when the cell ends (or when the run is resumed); the columns are those of
+the results format (``loadtests.__doc__``).
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+Observer = Callable[[npt.NDArray[np.int64]], None]
+
+DELIVERY = ("subscriber", "connection", "topic", "seq", "due_ns", "sent_ns", "received_ns", "bytes")
+RESPONSE = ("subscriber", "started_ns", "finished_ns", "status", "events", "bytes_sent", "bytes_received")
+
+
+class Connection(msgspec.Struct, kw_only=True):
+    """One connection attempt, written when it ends. Times in ns, null for a phase it has not or did not reach."""
+
+    subscriber: int
+    attempt: int
+    started_ns: int
+    tcp_ns: int | None = None
+    tls_ns: int | None = None
+    upgraded_ns: int | None = None
+    subscribed_ns: int | None = None
+    extensions: str = ""
+    subprotocol: str = ""
+    heartbeats: int = 0
+    bytes_up_subscribed: int | None = None
+    bytes_down_subscribed: int | None = None
+    bytes_up: int | None = None
+    bytes_down: int | None = None
+    segments_up: int | None = None
+    segments_down: int | None = None
+    closed_ns: int | None = None
+    why: str = ""
+
+
+_ARROW = {int: pa.int64(), int | None: pa.int64(), str: pa.string()}
+_CONNECTION_SCHEMA = pa.schema([(row.name, _ARROW[row.type]) for row in msgspec.structs.fields(Connection)])
+
+
+class Spool:
+    """Rows of ``len(columns)`` integers, appended to one file.
+
+    ``extend(row)`` is bound to the buffer itself: one C call a row. ``flush`` is called a few times a second; it counts
+    ``rows`` and shows the new ones to ``observer`` (shape ``(n, columns)``). Without a path rows are counted, not kept.
+    """
+
+    __slots__ = ("_buffer", "_columns", "_file", "extend", "observer", "rows")
+
+    def __init__(self, path: Path | None, columns: int) -> None:
+        self._file: IO[bytes] = (path or Path(os.devnull)).open("ab", buffering=0)
+        self._buffer = array("q")
+        self._columns = columns
+        self.extend = self._buffer.extend
+        self.observer: Observer | None = None
+        self.rows = 0
+
+    def flush(self) -> None:
+        """Hand what has been gathered to the kernel, where a kill -9 of this process cannot reach it."""
+        if self._buffer:
+            flat = np.array(self._buffer)
+            del self._buffer[:]
+            self._file.write(flat)
+            self.rows += len(flat) // self._columns
+            if self.observer is not None:
+                self.observer(flat.reshape(-1, self._columns))
+
+    def close(self) -> None:
+        """Flush and close."""
+        self.flush()
+        self._file.close()
+
+
+class Spools:
+    """The three spools of one load process, ``<folder>/<worker>.{deliveries,responses,connections}``.
+
+    A folder of None keeps nothing.
+    """
+
+    __slots__ = ("_connections", "answer", "deliver", "deliveries", "responses")
+
+    def __init__(self, folder: Path | None, worker: int = 0) -> None:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        self.deliveries = Spool(folder and folder / f"{worker}.deliveries", len(DELIVERY))
+        self.responses = Spool(folder and folder / f"{worker}.responses", len(RESPONSE))
+        self._connections = (folder / f"{worker}.connections" if folder else Path(os.devnull)).open("ab", buffering=0)
+        self.deliver = self.deliveries.extend
+        self.answer = self.responses.extend
+
+    def observe(self, deliveries: Observer, responses: Observer) -> None:
+        """Show every flushed block of rows to these."""
+        self.deliveries.observer = deliveries
+        self.responses.observer = responses
+
+    def connection(self, row: Connection) -> None:
+        """Write one connection row (a line of JSON)."""
+        self._connections.write(msgspec.json.encode(row) + b"\n")
+
+    def flush(self) -> None:
+        """Flush the integer spools."""
+        self.deliveries.flush()
+        self.responses.flush()
+
+    def close(self) -> None:
+        """Flush and close all three."""
+        self.deliveries.close()
+        self.responses.close()
+        self._connections.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def read_integers(paths: Iterable[Path], columns: tuple[str, ...]) -> pa.Table:
+    """Read integer spools into one table, dropping a short last row of each."""
+    blocks = []
+    for path in paths:
+        flat = np.fromfile(path, dtype=np.int64)
+        blocks.append(flat[: len(flat) // len(columns) * len(columns)].reshape(-1, len(columns)))
+    rows = np.concatenate(blocks) if blocks else np.empty((0, len(columns)), np.int64)
+    return pa.table({name: rows[:, i] for i, name in enumerate(columns)})
+
+
+def read_connections(paths: Iterable[Path]) -> pa.Table:
+    """Read connection spools into one table; a torn last line is dropped."""
+    decode = msgspec.json.Decoder(Connection).decode
+    rows = [msgspec.to_builtins(decode(line)) for path in paths for line in path.read_bytes().split(b"\n")[:-1]]
+    return pa.Table.from_pylist(rows, schema=_CONNECTION_SCHEMA)
+
+
+def to_parquet(spool: Path, cell: Path) -> dict[str, int]:
+    """Turn the spools in ``spool`` into the cell's three Parquet files; rows per file by name."""
+    tables = {
+        "deliveries": read_integers(sorted(spool.glob("*.deliveries")), DELIVERY),
+        "responses": read_integers(sorted(spool.glob("*.responses")), RESPONSE),
+        "connections": read_connections(sorted(spool.glob("*.connections"))),
+    }
+    for name, table in tables.items():
+        pq.write_table(table, cell / f"{name}.parquet", compression="zstd")
+    return {name: table.num_rows for name, table in tables.items()}

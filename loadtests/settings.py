@@ -1,0 +1,203 @@
+"""The keys an experiment may set, as tables: what each accepts, its default, and the server flag it becomes.
+
+Rule: a key exists once, here (or, for a client's section, in that client's ``Options``), and everything else is
+derived: the check, the sentence a wrong value is answered with, and the server's command line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from loadtests.transports import TRANSPORTS, Transport
+
+Value = bool | int | float | str
+Settings = Mapping[str, Value]
+
+
+class InputError(Exception):
+    """Something the user wrote is wrong; the message is one line that says what, where, and what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key: its kind, its default (None: leave it to the server), its bounds, and what it is.
+
+    ``choices`` of the key's kind are all it accepts; words among a number's choices are accepted besides. ``flag`` is
+    the server's; ``transports`` are those it applies to (empty: all).
+    """
+
+    kind: type
+    default: Value | None
+    help: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[Value, ...] = ()
+    flag: str = ""
+    transports: tuple[str, ...] = ()
+
+
+_DEFLATE = ("websocket", "stomp_websocket")
+
+TOP: dict[str, Key] = {
+    "title": Key(str, "", "the experiment's name for a reader"),
+    "question": Key(str, "", "what is asked; the comment at the head of the file when absent"),
+    "repeats": Key(int, 1, "how often every cell is measured, each time with fresh processes and events", 1),
+    "seed": Key(int, 1, "events, phases and the order of cells follow from it", 0),
+    "reference": Key(bool, None, "measure one transit of long polling (a poll always held) in cells of its own"),
+}
+
+SECTIONS: dict[str, dict[str, Key]] = {
+    "feed": {
+        "schedule": Key(
+            str, "poisson", "when events are due", choices=("poisson", "constant", "bursty", "trace"), flag="--schedule"
+        ),
+        "topics": Key(
+            int, 1, "topics that subscribers share, or one for each", 1, 100_000, choices=("per_subscriber",)
+        ),
+        "rate_hz": Key(float, 1.0, "events a second of each topic; 0: none at all", 0, 1e6, flag="--rate"),
+        "payload_bytes": Key(int, 256, "length of an event's data in UTF-8", 64, 1 << 20, flag="--payload-bytes"),
+        "payload": Key(
+            str, "text", "realistic, compressible text, or random", choices=("text", "random"), flag="--payload"
+        ),
+        "burst_on_s": Key(float, None, "bursty: mean length of a burst", 1e-6, 1e6, flag="--burst-on"),
+        "burst_off_s": Key(float, None, "bursty: mean silence between bursts", 0, 1e6, flag="--burst-off"),
+        "trace": Key(str, None, "trace: CSV file of due times, relative to the experiment's", flag="--trace"),
+    },
+    "load": {
+        "subscribers": Key(int, 50, "how many subscribers", 1),
+        "warmup_s": Key(float, 1.0, "recorded, but left out of the measurement", 0, 3600),
+        "measure_s": Key(float, 10.0, "the measurement window", 0.1, 86_400),
+        "workers": Key(int, 1, "Locust processes", 1, 256),
+        "spawn_rate_hz": Key(float, 500.0, "subscribers connected per second", 0.1, 100_000),
+        "subscribers_per_user": Key(int, 1, "subscribers in one Locust user (a user costs about 10 KiB)", 1),
+    },
+    "server": {
+        "heartbeat_s": Key(
+            float, None, "silence after which the server sends a heartbeat", 0.01, 86_400, flag="--heartbeat"
+        ),
+        "max_hold_s": Key(
+            float, None, "the longest hold of a long poll the server grants", 0.001, 86_400, flag="--max-hold"
+        ),
+        "log_events": Key(int, None, "events each topic keeps for replay", 1, flag="--log-events"),
+        "queue_bytes": Key(int, None, "bytes unsent past which a slow consumer is dropped", 1, flag="--queue-bytes"),
+        "deflate": Key(bool, None, "accept permessage-deflate", flag="--deflate", transports=_DEFLATE),
+        "deflate_level": Key(int, None, "zlib level", 0, 9, flag="--deflate-level", transports=_DEFLATE),
+        "deflate_memory_level": Key(
+            int, None, "zlib memory level", 1, 9, flag="--deflate-memory-level", transports=_DEFLATE
+        ),
+        "deflate_window_bits": Key(
+            int, None, "server's window", 9, 15, flag="--deflate-window-bits", transports=_DEFLATE
+        ),
+    },
+}
+
+
+def client_keys(transport: Transport) -> dict[str, Key]:
+    """Return the keys of the transport's client section, read off the client's ``Options``."""
+    options: Any = transport.module().Options
+    kinds = typing.get_type_hints(options)
+    return {
+        field.name: Key(
+            kinds[field.name],
+            cast(Value, field.default),
+            str(field.metadata.get("help", "")),
+            field.metadata.get("min"),
+            field.metadata.get("max"),
+            tuple(field.metadata.get("choices", ())),
+        )
+        for field in dataclasses.fields(options)
+    }
+
+
+def section_names() -> list[str]:
+    """Return the names of all sections an experiment may have, the clients' included."""
+    return [*SECTIONS, *dict.fromkeys(row.client for row in TRANSPORTS.values())]
+
+
+def sections(transports: Iterable[str], written: Iterable[str] = ()) -> dict[str, dict[str, Key]]:
+    """Return the sections with their keys: the common ones, the transports' own, and the clients' among ``written``."""
+    used = {TRANSPORTS[name].client for name in transports} | set(written)
+    clients = {row.client: client_keys(row) for row in TRANSPORTS.values() if row.client in used}
+    return SECTIONS | clients
+
+
+def expectation(key: Key) -> str:
+    """Say what the key accepts, as the end of the sentence "expected ..."."""
+    words = " or ".join(f'"{choice}"' if isinstance(choice, str) else show(choice) for choice in key.choices)
+    if key.kind is bool:
+        return "true or false"
+    if _own_choices(key):
+        return words
+    if key.kind is str:
+        return "text"
+    number = "a whole number" if key.kind is int else "a number"
+    if key.minimum is not None and key.maximum is not None:
+        number += f" from {show(key.minimum)} to {show(key.maximum)}"
+    elif key.minimum is not None:
+        number += f" of at least {show(key.minimum)}"
+    elif key.maximum is not None:
+        number += f" of at most {show(key.maximum)}"
+    return f"{number} or {words}" if words else number
+
+
+def accept(key: Key, value: object) -> Value:
+    """Return the value as the key's kind; ValueError with the expectation when it is not acceptable."""
+    own = _own_choices(key)
+    if isinstance(value, str) and (value in key.choices or (key.kind is str and not own)):
+        return value
+    if key.kind is bool and isinstance(value, bool):
+        return value
+    if own and value not in own:
+        raise ValueError(expectation(key))
+    if key.kind in {int, float} and isinstance(value, int | float) and not isinstance(value, bool):
+        whole = isinstance(value, int) or (math.isfinite(value) and (key.kind is float or value.is_integer()))
+        low = -math.inf if key.minimum is None else key.minimum
+        high = math.inf if key.maximum is None else key.maximum
+        if whole and low <= value <= high:
+            return int(value) if key.kind is int else float(value)
+    raise ValueError(expectation(key))
+
+
+def _own_choices(key: Key) -> tuple[Value, ...]:
+    return tuple(choice for choice in key.choices if isinstance(choice, key.kind))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the remedy for an unknown name: the nearest known one, or all of them."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(names))}"
+
+
+def show(value: object) -> str:
+    """Write a value as TOML would, short: 0.5, 2, true, text."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def server_flags(settings: Settings) -> list[str]:
+    """Turn a cell's settings into flags of ``python -m servers``; keys that are not set give none."""
+    flags: list[str] = []
+    for section, keys in SECTIONS.items():
+        for name, key in keys.items():
+            value = settings.get(f"{section}.{name}")
+            if not key.flag or value is None:
+                continue
+            if isinstance(value, bool):
+                flags.append(key.flag if value else key.flag.replace("--", "--no-", 1))
+            else:
+                flags += [key.flag, show(value)]
+    return flags
+
+
+def topic_count(settings: Settings) -> int:
+    """Return how many topics the server must have for this cell."""
+    topics = settings["feed.topics"]
+    return int(settings["load.subscribers"]) if topics == "per_subscriber" else int(topics)

@@ -1,0 +1,82 @@
+"""Reference servers: a feed of events on the wire, one readable file per transport.
+
+THE WIRE CONTRACT, version 1
+============================
+
+This docstring is all that ``servers`` and ``loadtests`` have in common; they share no code, so that a
+codec's mistake on one side cannot cancel out on the other. A server somebody else wrote that keeps to
+it can be measured in the place of these.
+
+Paths carry the topic (``[A-Za-z0-9_.-]{1,64}``); one server serves many.
+
+===================== =================================================== =====================================
+what                  request                                             answer
+===================== =================================================== =====================================
+polling, cursor       ``GET /poll/{topic}?after=SEQ[&limit=N]``           200 ``{"events": [...], "last": SEQ}``:
+                                                                          the events past ``after``, ``last`` =
+                                                                          the last seq in it; 204 when there is
+                                                                          none. ``Cache-Control: no-store``
+polling, latest state ``GET /poll/{topic}``                               200, the same JSON with the newest
+                                                                          event only, ``ETag: "SEQ"``,
+                                                                          ``Cache-Control: no-cache``; 304 to a
+                                                                          matching ``If-None-Match``; 204 when
+                                                                          there is none yet. Events are
+                                                                          overwritten: missing one is not a loss
+long polling          ``GET /long-poll/{topic}?after=SEQ&hold=SECONDS``   as cursor polling, held until there is
+                                                                          an event; 204 when ``hold`` ran out.
+                                                                          Without ``hold``, ``Prefer: wait=N``
+                                                                          (RFC 7240) is honoured and answered by
+                                                                          ``Preference-Applied``. ``/health``
+                                                                          names the cap of both
+SSE                   ``GET /sse/{topic}[?after=SEQ]``, overridden by     ``text/event-stream``: ``id: SEQ``,
+                      ``Last-Event-ID: SEQ``                              ``data: <event>``, ``retry:`` once,
+                                                                          comment lines as heartbeats
+WebSocket             ``GET /ws/{topic}[?after=SEQ]``, upgrade            a text frame per event; a text frame
+                                                                          from the client is published
+STOMP                 ``GET /stomp``, upgrade (v12, v11, v10.stomp), or   MESSAGE: body = event, ``message-id:
+                      the TCP port; ``SUBSCRIBE``                         TOPIC-SEQ``; ``SEND`` publishes its
+                      ``destination:/topic/{topic}``, ``after:SEQ``       body; RECEIPT to any ``receipt``
+publish               ``POST /publish/{topic}``, body = data (UTF-8)      202 ``{"seq": SEQ}``; 409 on a
+                                                                          scheduled topic
+feed                  ``PUT /feed`` ``{"epoch_ns": N, "stop_ns": N}``,    200: the schedule starts at
+                      only when started with ``--control``                ``epoch_ns`` on the server's clock
+health, clock, stats  ``GET /health``, ``/clock``, ``/stats``             JSON, see below
+===================== =================================================== =====================================
+
+The event
+---------
+``{"topic": "t0", "seq": 17, "due_ns": 5, "sent_ns": 6, "data": "..."}``, times in ns on the server's
+monotonic clock. ``data`` checks itself::
+
+    {"crc32":"89abcdef",<the rest of a JSON object>
+    0        10      18 19
+
+It is JSON text; ``data[10:18]`` is the CRC-32 (lower-case hex) of ``topic|seq|text`` in UTF-8, where
+``text = data[19:]``, everything behind the checksum's closing quote. ``payload_bytes`` is the length of
+``data`` in UTF-8, before JSON escaping. The events of a published topic carry whatever was published.
+
+The feed
+--------
+Scheduled topics are ``t0 … tN-1``: ``due_ns = epoch_ns + offset(seed, topic, seq)``, a pure function; ``seq``
+starts at 1 and has no holes. Started with ``--control`` the feed waits for ``PUT /feed``; otherwise it starts at
+once. Events due at or after ``stop_ns`` are never published. Any other topic is a published one; it
+exists from the first publish on. The server keeps a bounded log of each topic.
+
+``after`` absent on a push transport or a long poll means live only. ``after`` beyond the newest event, or behind the
+oldest still held, is answered 410 (STOMP: ERROR; WebSocket: close 4410) with ``oldest`` and ``newest``, never by a
+silent gap. ``after=0`` asks for everything from the first event.
+
+Refusals
+--------
+400 with a problem (RFC 9457, ``application/problem+json``) naming parameter, value and expectation; 404 unknown
+topic; 429 or 503 with ``Retry-After`` over a limit; 426 with ``Sec-WebSocket-Version: 13`` to another WebSocket
+version. A STOMP mistake gets ERROR with ``message`` (and ``receipt-id``), then the connection closes.
+
+READY, health, clock, stats
+---------------------------
+When it listens, the program prints one line of JSON: ``{"ready": true, "pid": N, "http": "http://HOST:PORT",
+"tcp": "HOST:PORT" | null, "transports": [...]}``. ``/clock`` answers ``{"now_ns": N}``. ``/health`` answers ``{"ready":
+true, "contract": 1, "transports": [...], "limits": {...}, "feed": {"state": "waiting" | "running" | "stopped",
+"epoch_ns", "stop_ns", "topics", "schedule", "rate_hz", "payload_bytes", "seed"}}``. ``/stats`` answers ``{"published": {TOPIC:
+newest seq}, "connections": {TRANSPORT: {"open", "total"}}, "bytes_written": N, "drops": {REASON: N}}``.
+"""

@@ -1,0 +1,143 @@
+"""The command line: flags, their defaults, and what they must be.
+
+The rule: bad input is one line on standard error that says what was read, where, and what was expected, and exit code
+2. A transport's own flags are declared by its module, so they exist when that transport is served.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+from servers import discover
+from servers.feed import FeedSettings
+from servers.payload import LEAST_BYTES, TEXTS
+from servers.schedule import SCHEDULES, Schedule, TraceError, read_trace, trace_rate_hz
+from servers.site import Limits
+
+EXAMPLES = """examples:
+  python -m servers all --port 8080 --rate 5
+  python -m servers sse websocket --port 0 --topics 100 --schedule constant --rate 10 --control
+"""
+
+_LOG_EVENTS = 100_000  # held by all topics together, unless told otherwise
+
+Number = TypeVar("Number", int, float)
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def _number(convert: Callable[[str], Number], least: float, most: float, expected: str) -> Callable[[str], Number]:
+    """Return an argparse type: a number between two bounds, and what to say when it is not."""
+
+    def parse(text: str) -> Number:
+        try:
+            value = convert(text)
+        except ValueError:
+            value = None
+        if value is None or not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r}, expected {expected}")
+        return value
+
+    return parse
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    return _number(int, least, most, f"a whole number from {least} to {most}")
+
+
+def _seconds(least: float, most: float) -> Callable[[str], float]:
+    return _number(float, least, most, f"seconds from {least:g} to {most:g}")
+
+
+_RATE = _number(float, 1e-6, 1e6, "events per second of each topic, more than 0, at most 1000000")
+_PORT = _whole(0, 65535)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m servers",
+        description="Put a feed of events on the wire. Prints one READY line of JSON; SIGTERM or Ctrl-C end it.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("transports", nargs="+", metavar="TRANSPORT", help="polling, long_polling, sse, websocket, …, or all")
+    add("--host", default="127.0.0.1", help="address to bind to (%(default)s)")
+    add("--port", type=_PORT, default=8080, help="HTTP port, 0 for a free one (%(default)s)")
+    add("--tcp-port", type=_PORT, default=0, help="port of transports over bare TCP, 0 for a free one (%(default)s)")
+    feed = parser.add_argument_group("feed")
+    add = feed.add_argument
+    add("--topics", type=_whole(1, 100_000), default=1, help="scheduled topics t0, t1, … (%(default)s)")
+    add("--rate", type=_RATE, default=1.0, help="mean events per second of each topic (%(default)s)")
+    add("--schedule", choices=tuple(SCHEDULES), default="poisson", help="when events are due (%(default)s)")
+    add("--burst-on", type=_seconds(1e-6, 1e6), default=1.0, help="bursty: mean seconds of a burst (%(default)s)")
+    add("--burst-off", type=_seconds(0, 1e6), default=4.0, help="bursty: mean seconds of silence (%(default)s)")
+    add("--trace", type=Path, help="trace: CSV, first column seconds, ascending; looped, at the rate it has")
+    add("--payload", choices=tuple(TEXTS), default="text", help="compressible text or random (%(default)s)")
+    add("--payload-bytes", type=_whole(LEAST_BYTES, 1 << 20), default=256, help="bytes of data (%(default)s)")
+    add("--seed", type=int, default=1, help="same seed, same events at the same offsets (%(default)s)")
+    add("--control", action="store_true", help="wait for PUT /feed instead of starting at once")
+    limits = parser.add_argument_group("limits")
+    add = limits.add_argument
+    add("--log-events", type=_whole(1, 10_000_000), help="events held per topic (100000 in all, 256 to 10000 each)")
+    add("--published-topics", type=_whole(0, 1_000_000), default=1000, help="topics of clients' own (%(default)s)")
+    add("--heartbeat", type=_seconds(0.01, 86400), default=15.0, help="longest silence, in seconds (%(default)s)")
+    add("--max-hold", type=_seconds(0, 86400), default=60.0, help="longest long poll, in seconds (%(default)s)")
+    add("--queue-bytes", type=_whole(4096, 1 << 40), default=1 << 20, help="unsent, per connection (%(default)s)")
+    return parser
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Read a command line; ``modules`` of the result holds the transports by name.
+
+    Exits with code 2 when it is wrong.
+    """
+    parser = _parser()
+    words = argv if {"-h", "--help"}.isdisjoint(argv) else ("all",)
+    # flags of a transport may stand before its name: every word that names one declares its flags
+    discover.add_arguments(parser, {name: module for word in words for name, module in discover.named(word).items()})
+    options = parser.parse_args(argv)
+    options.modules = {}
+    for name in options.transports:
+        modules = discover.named(name)
+        if not modules:
+            parser.error(f"transport {name!r}, expected all or some of: {' '.join(discover.everything())}")
+        options.modules |= modules
+    if (options.trace is None) != (options.schedule != "trace"):
+        parser.error("--schedule trace and --trace FILE, expected both or neither")
+    options.trace_ns = ()
+    if options.trace is not None:
+        try:
+            options.trace_ns = read_trace(options.trace)
+        except TraceError as error:
+            parser.error(f"--trace {error}")
+        except (OSError, UnicodeDecodeError) as error:
+            parser.error(f"--trace {options.trace}: {error}, expected a readable CSV file")
+    return options
+
+
+def feed_settings(options: argparse.Namespace) -> FeedSettings:
+    """Return what the feed consists of."""
+    rate_hz = trace_rate_hz(options.trace_ns) if options.trace_ns else options.rate
+    schedule = Schedule(options.schedule, rate_hz, options.seed, options.burst_on, options.burst_off, options.trace_ns)
+    return FeedSettings(
+        schedule=schedule,
+        topics=options.topics,
+        payload=options.payload,
+        payload_bytes=options.payload_bytes,
+        log_events=options.log_events or min(10_000, max(256, _LOG_EVENTS // options.topics)),
+        published_topics=options.published_topics,
+    )
+
+
+def limits(options: argparse.Namespace) -> Limits:
+    """Return what one client may ask."""
+    return Limits(hold_max_s=options.max_hold, heartbeat_s=options.heartbeat, queue_bytes=options.queue_bytes)

@@ -1,0 +1,75 @@
+import dataclasses
+import json
+
+import pytest
+
+from analysis import __main__ as command
+from tests.analysis import fake_run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    where = tmp_path_factory.mktemp("run") / "run"
+    return fake_run.make(where, ("poll_interval",), transports=("polling",), repeats=1, scale=0.2)
+
+
+@pytest.fixture(autouse=True)
+def no_charts(monkeypatch):
+    """Charts and notebooks have tests of their own, and take their time."""
+    monkeypatch.setattr(command.report, "write", lambda results: results.run.folder / "report" / "report.html")
+    monkeypatch.setattr(command.notebook, "execute", lambda run: 7)
+
+
+def test_report_prints_a_table_and_where_the_report_lies(folder, capsys):
+    assert command.main(["report", str(folder)]) == 0
+    out = capsys.readouterr().out
+    lines = [line for line in out.splitlines() if "polling.interval_s=" in line]
+    assert len(lines) == 6
+    assert all(line.endswith("  ok") for line in lines)
+    assert "Poll interval" in out
+    assert "model and measurement: " in out
+    assert out.rstrip().endswith("report.html")
+    assert (folder / "summary.csv").exists()
+    assert (folder / "cells.csv").exists()
+
+
+def test_an_invalid_cell_or_a_gate_that_does_not_hold_is_exit_code_1(folder, tmp_path, capsys):
+    meta = json.loads((folder / "run.json").read_text())
+    meta["experiments"]["poll_interval"]["expect"] = {"delivery_ms_mean": "<= 1000 * polling.interval_s / 4"}
+    (tmp_path / "run.json").write_text(json.dumps(meta))
+    (tmp_path / "cells").symlink_to(folder / "cells")
+    assert command.main(["report", str(tmp_path)]) == 1
+    assert "DOES NOT HOLD: delivery_ms_mean = " in capsys.readouterr().out
+
+
+def test_a_folder_that_is_no_run_is_exit_code_2_and_one_line(tmp_path, capsys):
+    assert command.main(["report", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "no run.json here" in said
+
+
+def test_notebooks_are_passed_on(folder):
+    assert command.main(["notebooks", str(folder)]) == 7
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["report", "--help"], ["notebooks", "--help"]])
+def test_help_ends_in_two_examples(arguments, capsys):
+    with pytest.raises(SystemExit) as done:
+        command.main(arguments)
+    assert done.value.code == 0
+    *_, head, first, second = capsys.readouterr().out.rstrip().splitlines()
+    assert head == "examples:"
+    assert first.split()[:3] == second.split()[:3] == ["python", "-m", "analysis"]
+
+
+def test_no_verb_is_bad_input():
+    with pytest.raises(SystemExit) as done:
+        command.main([])
+    assert done.value.code == 2
+
+
+def test_numbers_that_are_missing_are_blank(folder):
+    results = command.evaluate(command.open_run(folder))
+    blank = dataclasses.replace(results, cells=results.cells.assign(delivery_ms_p50=float("nan")))
+    assert any("nan" in line for line in command.lines(blank)) is False

@@ -1,0 +1,162 @@
+"""An experiment file: what it becomes, and the one line it gets when it is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from loadtests import experiment
+from loadtests.settings import InputError
+
+PLAIN = """# What does it cost?
+# And what does it buy?
+title = "T"
+transports = ["polling", "sse"]
+repeats = 2
+
+[feed]
+rate_hz = [1, 2.5]
+
+[polling]
+interval_s = 0.5
+
+[expect]
+delivery_ms_p99 = "<= 50"
+
+[full]
+repeats = 5
+load.subscribers = 300
+
+[smoke]
+transports = ["sse"]
+"""
+
+
+def write(tmp_path, text, name="plain.toml"):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_file_becomes_its_values_with_lists_as_axes(tmp_path):
+    one = experiment.read(write(tmp_path, PLAIN))
+    assert (one.name, one.title, one.repeats, one.seed) == ("plain", "T", 2, 1)
+    assert one.question == "What does it cost? And what does it buy?"
+    assert one.transports == ("polling", "sse")
+    assert one.values["feed.rate_hz"] == (1.0, 2.5)
+    assert one.values["polling.interval_s"] == (0.5,)
+    assert one.values["load.subscribers"] == (50,)
+    assert one.axes == ("feed.rate_hz",)
+    assert one.expect == {"delivery_ms_p99": "<= 50"}
+    assert one.source == PLAIN
+    assert "server.heartbeat_s" not in one.values, "what is not set is the server's own affair"
+
+
+def test_a_suites_table_overrides_and_set_overrides_that(tmp_path):
+    path = write(tmp_path, PLAIN)
+    full = experiment.read(path, suite="full")
+    assert (full.repeats, full.values["load.subscribers"]) == (5, (300,))
+    assert full.values["feed.rate_hz"] == (1.0, 2.5)
+    assert experiment.read(path, suite="smoke").transports == ("sse",)
+    given = experiment.read(
+        path, suite="full", assignments=["load.subscribers=[1, 2]", "feed.topics=per_subscriber", "repeats=1"]
+    )
+    assert given.values["load.subscribers"] == (1, 2)
+    assert given.values["feed.topics"] == ("per_subscriber",)
+    assert given.repeats == 1
+    assert "load.subscribers" in given.axes
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("[load]\nsubscribers = -5", "x.toml: load.subscribers = -5, expected a whole number of at least 1"),
+        ("[load]\nsubscriber = 5", "x.toml: load.subscriber is not a key that exists; did you mean subscribers?"),
+        ("[loud]\nx = 1", "x.toml: table loud is not a key that exists; did you mean load?"),
+        ("repeat = 2", "x.toml: repeat is not a key that exists; did you mean repeats?"),
+        ("repeats = 0", "x.toml: repeats = 0, expected a whole number of at least 1"),
+        ("[feed]\nrate_hz = []", "x.toml: feed.rate_hz = [], expected at least one value; remove the key to get"),
+        ("[feed]\nrate_hz = [1, 1.0]", "x.toml: feed.rate_hz names a value twice"),
+        ("[feed]\nrate_hz = [1, 'x']", "x.toml: feed.rate_hz = x, expected a number from 0 to 1000000"),
+        ("[feed]\nschedule = 'trace'", "x.toml: feed.schedule = trace, expected feed.trace to name a CSV file"),
+        ("feed = 3", "x.toml: feed = 3, expected a table: [feed]"),
+        ("[websocket]\n", "x.toml: [websocket] applies to none of the transports"),
+        ("[target]\nss = 'http://x'", "x.toml: target.ss is not a key that exists; did you mean sse?"),
+        ("[expect]\nlost = 0", "x.toml: expect.lost = 0, expected text"),
+        ("[feed\n", "x.toml: cannot be read as TOML: "),
+    ],
+)
+def test_a_wrong_file_gets_one_line_that_names_file_key_value_and_expectation(tmp_path, change, message):
+    with pytest.raises(InputError) as caught:
+        experiment.read(write(tmp_path, f'transports = ["sse"]\n{change}', "x.toml"))
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("transports", "message"),
+    [
+        ("", "x.toml: transports is missing, expected a list of transports (polling, "),
+        ('transports = "sse"', "x.toml: transports = sse, expected a list of transports"),
+        ("transports = []", "x.toml: transports = [], expected a list of transports"),
+        ('transports = ["sse", "websockets"]', "x.toml: transports names websockets, expected"),
+    ],
+)
+def test_wrong_transports_are_refused(tmp_path, transports, message):
+    with pytest.raises(InputError) as caught:
+        experiment.read(write(tmp_path, transports, "x.toml"))
+    assert str(caught.value).startswith(message)
+
+
+def test_a_hold_beyond_the_servers_cap_is_a_contradiction(tmp_path):
+    text = 'transports = ["long_polling"]\n[server]\nmax_hold_s = 5\n[long_polling]\nhold_s = [1, 10]'
+    with pytest.raises(InputError, match=r"long_polling\.hold_s = 10 is beyond server\.max_hold_s = 5"):
+        experiment.read(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("wrong", ["load.subscribers", "=1", ".x=1", "load.subscribers="])
+def test_an_assignment_without_key_or_value_is_refused(wrong):
+    with pytest.raises(InputError, match=r"expected KEY=VALUE"):
+        experiment.assigned(wrong)
+
+
+def test_a_wrong_override_is_refused_like_a_wrong_file(tmp_path):
+    with pytest.raises(InputError, match=r"plain\.toml: load\.workers = 0, expected a whole number"):
+        experiment.read(write(tmp_path, PLAIN), assignments=["load.workers=0"])
+
+
+def test_transports_are_narrowed_in_the_experiments_order(tmp_path):
+    one = experiment.read(write(tmp_path, PLAIN))
+    assert experiment.only(one, ["sse", "polling"]).transports == ("polling", "sse")
+    assert experiment.only(one, ["websocket"]).transports == ()
+    with pytest.raises(InputError, match=r"--transports sses: no such transport; did you mean sse\?"):
+        experiment.only(one, ["sses"])
+
+
+def test_long_polling_has_a_reference_when_it_is_swept_and_not_otherwise(tmp_path):
+    swept = 'transports = ["long_polling"]\n[long_polling]\nhold_s = [1, 2]'
+    assert experiment.read(write(tmp_path, swept)).reference
+    assert not experiment.read(write(tmp_path, "reference = false\n" + swept)).reference
+    assert not experiment.read(write(tmp_path, 'transports = ["long_polling"]')).reference
+
+
+def test_an_experiment_is_found_by_name_or_by_path(tmp_path):
+    assert experiment.find("fan_out").name == "fan_out.toml"
+    path = write(tmp_path, PLAIN)
+    assert experiment.find(str(path)) == path
+    with pytest.raises(InputError, match=r"fan_ou: no such experiment; did you mean fan_out\?"):
+        experiment.find("fan_ou")
+    with pytest.raises(InputError, match=r"no such file"):
+        experiment.find(str(tmp_path / "none.toml"))
+
+
+@pytest.mark.parametrize("suite", experiment.SUITES)
+def test_the_experiments_that_come_with_the_program_can_be_read_in_every_suite(suite):
+    names = experiment.in_suite(suite)
+    assert names, suite
+    for name in names:
+        one = experiment.read(experiment.find(name), suite=suite)
+        assert one.question.endswith("?"), "an experiment is a question"
+
+
+def test_the_default_suite_is_every_experiment():
+    assert experiment.in_suite("default") == experiment.available()

@@ -1,0 +1,134 @@
+"""The command line: what it runs, what it refuses, and the code it ends with."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from loadtests import __main__ as module
+from loadtests.control import ControlError
+
+
+@pytest.fixture(autouse=True)
+def keep_sigterm():
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    calls = []
+
+    def run(name, experiments, out, *, command, with_floor):
+        calls.append((name, [one.name for one in experiments], out, with_floor, experiments))
+        return Path("results/x"), not name.startswith("poll")
+
+    monkeypatch.setattr(module.runner, "run", run)
+    return calls
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in module.COMMANDS)])
+def test_help_ends_in_two_runnable_examples(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        module.main([*command, "--help"])
+    assert ended.value.code == 0
+    examples = capsys.readouterr().out.rstrip().splitlines()[-2:]
+    for line in examples:
+        words = line.split()
+        assert words[:3] == ["python", "-m", "loadtests"]
+        module._parser().parse_args(words[3:])
+
+
+def test_a_run_is_named_after_its_experiments_or_its_suite(ran, capsys):
+    assert module.main(["run", "fan_out", "hold_timeout", "--out", "elsewhere", "--no-floor"]) == 0
+    assert module.main(["run", "--suite", "smoke"]) == 0
+    assert [call[0] for call in ran] == ["fan_out-hold_timeout", "smoke"]
+    assert ran[0][1:4] == (["fan_out", "hold_timeout"], Path("elsewhere"), False)
+    assert ran[1][2:4] == (Path("results"), True)
+    assert "results: results/x" in capsys.readouterr().out
+
+
+def test_a_failed_cell_is_exit_code_1(ran):
+    assert module.main(["run", "poll_interval"]) == 1
+
+
+def test_keys_and_transports_can_be_overridden(ran):
+    module.main(["run", "fan_out", "--set", "load.subscribers=7", "--set", "repeats=2", "--transports", "sse"])
+    one = ran[0][4][0]
+    assert (one.values["load.subscribers"], one.repeats, one.transports) == ((7,), 2, ("sse",))
+
+
+def test_an_experiment_without_any_of_the_transports_is_left_out(ran):
+    module.main(["run", "--transports", "sse"])
+    assert "poll_interval" not in ran[0][1]
+    assert "fan_out" in ran[0][1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "fan_ot"], "fan_ot: no such experiment; did you mean fan_out?"),
+        (["run", "fan_out", "--set", "load.subscribers=-5"], "fan_out.toml: load.subscribers = -5, expected a whole"),
+        (["run", "fan_out", "--transports", "ssee"], "--transports ssee: no such transport; did you mean sse?"),
+        (["run", "poll_interval", "--transports", "sse"], "nothing to run"),
+        (["verify", "websockets"], "websockets: no such transport; did you mean websocket?"),
+        (["floor", "--transports", "x"], "--transports x: no such transport"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys):
+    assert module.main(arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(message)
+    assert said.count("\n") == 1
+
+
+def test_bench_ends_with_the_worse_of_measuring_and_reading(ran, monkeypatch):
+    codes = {"analysis": 0}
+
+    def analysis(command, *, check):
+        assert command[1:] == ["-m", "analysis", "report", "results/x"]
+        return subprocess.CompletedProcess(command, codes["analysis"])
+
+    monkeypatch.setattr(module.subprocess, "run", analysis)
+    assert module.main(["bench", "fan_out"]) == 0
+    assert module.main(["bench", "poll_interval"]) == 1
+    codes["analysis"] = 1
+    assert module.main(["bench", "fan_out"]) == 1
+
+
+def test_the_list_names_every_experiment_with_its_question(capsys):
+    assert module.main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("fan_out") and line.endswith("?") and " cells, about " in line for line in lines)
+    assert lines[-1].startswith("in all")
+
+
+def test_verify_goes_on_after_a_failure_and_ends_with_1(monkeypatch, capsys):
+    def of_server(name, target, tcp):
+        if name == "sse":
+            raise ControlError("POST /publish: refused")
+        return {"checks": ["backlog", "order"], "seconds": 0.5}
+
+    monkeypatch.setattr(module.verify, "of_server", of_server)
+    assert module.main(["verify", "sse", "websocket", "--target", "http://127.0.0.1:1"]) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].split(maxsplit=1) == ["sse", "failed: POST /publish: refused"]
+    assert said[1].split(maxsplit=1) == ["websocket", "ok: backlog, order (0.50 s)"]
+
+
+def test_sigterm_ends_like_ctrl_c():
+    with pytest.raises(KeyboardInterrupt):
+        module._interrupt(signal.SIGTERM, None)
+
+
+def test_the_module_is_a_program():
+    done = subprocess.run(
+        [sys.executable, "-m", "loadtests", "run", "none"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("none: no such experiment; known: ")

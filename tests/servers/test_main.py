@@ -1,0 +1,43 @@
+import json
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+
+def start(*argv):
+    return subprocess.Popen(
+        [sys.executable, "-m", "servers", *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_one_ready_line_and_a_clean_end(number):
+    with start("sse", "--port", "0", "--rate", "50") as process:
+        ready = json.loads(process.stdout.readline())
+        assert ready["pid"] == process.pid
+        host, port = ready["http"].removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=5) as client:
+            client.sendall(b"GET /sse/t0 HTTP/1.1\r\nHost: t\r\n\r\n")
+            data = client.recv(65536)
+            while b"id: " not in data:
+                data += client.recv(65536)
+            process.send_signal(number)
+            while piece := client.recv(65536):
+                data += piece
+        out, err = process.communicate(timeout=5)
+    assert data.endswith(b"\r\n0\r\n\r\n")
+    assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_a_port_in_use_is_one_line_and_exit_code_2():
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        start("polling", "--port", str(taken.getsockname()[1])) as process,
+    ):
+        out, err = process.communicate(timeout=10)
+    assert (process.returncode, out) == (2, "")
+    assert err.count("\n") == 1
+    assert "in use" in err
