@@ -8,12 +8,8 @@ RUN    ?= results/latest
 # What setting up prints is of interest only when it fails.
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-# Measure, then report, and exit with the worse of the two; after bad input (2) there is nothing to report.
-measure = $(BIN)/python -m loadtests run $(1) $(ARGS); ran=$$?; [ $$ran -ge 2 ] && exit $$ran; \
-	$(BIN)/python -m analysis report $(RUN); read=$$?; [ $$ran -gt $$read ] && exit $$ran; exit $$read
-
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke test check serve watch report notebooks clean
+.PHONY: help setup bench smoke test check serve watch report yardstick notebooks clean
 
 help: ## print what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,13 +30,16 @@ $(VENV)/.notebooks: pyproject.toml constraints.txt | $(BIN)/python
 setup: $(VENV)/.dev ## make the virtual environment with everything a developer needs
 
 bench: $(VENV)/.run ## measure; SUITE=full, or EXPERIMENT=fan_out, ARGS="--set load.subscribers=200"
-	@$(call measure,$(or $(EXPERIMENT),--suite $(SUITE)))
+	@$(BIN)/python -m loadtests bench $(EXPERIMENT) --suite $(SUITE) $(ARGS)
 
 smoke: $(VENV)/.run ## every transport once, within a minute
-	@$(call measure,--suite smoke)
+	@$(BIN)/python -m loadtests bench --suite smoke $(ARGS)
 
 test: $(VENV)/.dev ## run every test
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+yardstick: $(VENV)/.dev ## CPU per delivery and per poll beside a bare C epoll loop and geventhttpclient
+	@$(BIN)/python benchmarks/compare.py $(ARGS)
 
 check: $(VENV)/.dev ## ruff, mypy --strict, the layers
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

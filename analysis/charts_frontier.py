@@ -80,7 +80,10 @@ def _points(frames: Frames, usable: pd.DataFrame, sweep: pd.DataFrame) -> pd.Dat
             default=rest,
         )
     chosen = []
-    for name, group in rest.groupby("transport", sort=False):
+    home = rest[rest["experiment"] == sweep["experiment"].iloc[0]]
+    for name, found in rest.groupby("transport", sort=False):
+        beside = home[home["transport"] == name]  # measured beside the sweep, under the same load: nothing is fairer
+        group = beside if len(beside) else found
         same = group[group["feed.rate_hz"] == rates[0]]
         if len(same):
             chosen.append(

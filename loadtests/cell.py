@@ -168,6 +168,7 @@ def _plan(cell: Cell, said: Mapping[str, Any], spool: Path) -> dict[str, Any]:
         "subscribers": cell.settings["load.subscribers"],
         "subscribers_per_user": cell.settings["load.subscribers_per_user"],
         "options": cell.options(),
+        "connects_hz": cell.settings["load.spawn_rate_hz"],
         "seed": cell.seed,
         "after": 0,
         "spool": str(spool.absolute()),

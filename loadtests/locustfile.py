@@ -35,6 +35,7 @@ from loadtests.transports import TRANSPORTS, Transport
 
 STATUS_INTERVAL_S = 0.2
 PLAN_TIMEOUT_S = 60.0
+NO_HOST = "--host is missing: where is the server? e.g. --host http://127.0.0.1:8080 (make serve starts one)"
 
 
 class Plan(msgspec.Struct, kw_only=True):
@@ -48,6 +49,7 @@ class Plan(msgspec.Struct, kw_only=True):
     subscribers: int = 0
     subscribers_per_user: int = 1
     options: dict[str, Any] = {}
+    connects_hz: float = 0.0
     seed: int = 1
     after: int | None = None
     spool: str | None = None
@@ -63,7 +65,7 @@ class Process:
         self.workers = max(1, environment.parsed_options.processes or 1)
         self.folder = Path(self.plan.spool) if self.plan.spool else None
         self.spools = Spools(self.folder, self.worker)
-        self.driver = EventLoop(self.spools)
+        self.driver = EventLoop(self.spools, self.plan.connects_hz / self.workers)
         self.spools.observe(self._merge_deliveries, self._merge_responses)
         self.users = 0
         self._watched = self._ended = False
@@ -186,7 +188,7 @@ def process(environment: Environment) -> Process:
     return PROCESS[0]
 
 
-class TransportUser(User):  # type: ignore[misc]
+class TransportUser(User):
     """A Locust user that holds the subscribers of one transport."""
 
     abstract = True
@@ -218,9 +220,7 @@ def _plan(environment: Environment) -> Plan:
     if given.cell:  # the listener of init has waited for it
         return msgspec.json.decode(Path(given.cell).read_bytes(), type=Plan)
     if not environment.host:
-        raise StopTest(
-            "--host is missing: where is the server? e.g. --host http://127.0.0.1:8080 (make serve starts one)"
-        )
+        raise StopTest(NO_HOST)
     return Plan(
         http=environment.host.rstrip("/"),
         tcp=given.tcp,
@@ -290,8 +290,11 @@ def _flag(text: str) -> bool:
 
 @events.init.add_listener
 def _wait_for_plan(environment: Environment, **_: Any) -> None:
-    """Hold back until the runner has written the plan: it starts us together with the server, to overlap the imports."""
-    cell = environment.parsed_options.cell if environment.parsed_options else ""
+    """Hold back until the runner has written the plan: it starts us together with the server."""
+    given = environment.parsed_options
+    cell = given.cell if given else ""
+    if given and given.headless and not cell and not environment.host:
+        raise SystemExit(NO_HOST)
     deadline = time.monotonic() + PLAN_TIMEOUT_S
     while cell and not Path(cell).exists():
         if time.monotonic() > deadline:

@@ -76,7 +76,7 @@ class Spool:
         if self._buffer:
             flat = np.array(self._buffer)
             del self._buffer[:]
-            self._file.write(flat)
+            self._file.write(flat.data)
             self.rows += len(flat) // self._columns
             if self.observer is not None:
                 self.observer(flat.reshape(-1, self._columns))

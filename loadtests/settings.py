@@ -74,7 +74,7 @@ SECTIONS: dict[str, dict[str, Key]] = {
         "warmup_s": Key(float, 1.0, "recorded, but left out of the measurement", 0, 3600),
         "measure_s": Key(float, 10.0, "the measurement window", 0.1, 86_400),
         "workers": Key(int, 1, "Locust processes", 1, 256),
-        "spawn_rate_hz": Key(float, 500.0, "subscribers connected per second", 0.1, 100_000),
+        "spawn_rate_hz": Key(float, 1000.0, "subscribers connected per second", 0.1, 100_000),
         "subscribers_per_user": Key(int, 1, "subscribers in one Locust user (a user costs about 10 KiB)", 1),
     },
     "server": {

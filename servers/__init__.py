@@ -77,6 +77,6 @@ READY, health, clock, stats
 When it listens, the program prints one line of JSON: ``{"ready": true, "pid": N, "http": "http://HOST:PORT",
 "tcp": "HOST:PORT" | null, "transports": [...]}``. ``/clock`` answers ``{"now_ns": N}``. ``/health`` answers ``{"ready":
 true, "contract": 1, "transports": [...], "limits": {...}, "feed": {"state": "waiting" | "running" | "stopped",
-"epoch_ns", "stop_ns", "topics", "schedule", "rate_hz", "payload_bytes", "seed"}}``. ``/stats`` answers ``{"published": {TOPIC:
-newest seq}, "connections": {TRANSPORT: {"open", "total"}}, "bytes_written": N, "drops": {REASON: N}}``.
+"epoch_ns", "stop_ns", "topics", "schedule", "rate_hz", "payload_bytes", "seed"}}``. ``/stats`` answers ``{"published":
+{TOPIC: newest seq}, "connections": {TRANSPORT: {"open", "total"}}, "bytes_written": N, "drops": {REASON: N}}``.
 """

@@ -63,6 +63,8 @@ def persistent(subscriber: Subscriber, session: Callable[[Progress, Connected], 
     while True:
         progress.attempt += 1
         event = yield Connect(subscriber.address)
+        while isinstance(event, Timer):  # one that was asked for before
+            event = yield None
         try:
             if isinstance(event, Connected):
                 yield from session(progress, event)

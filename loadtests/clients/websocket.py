@@ -27,9 +27,9 @@ from loadtests.clients import (
     Wake,
 )
 from loadtests.clients.cursor import refused
-from loadtests.clients.event import row_maker
+from loadtests.clients.event import SEQ, row_maker
 from loadtests.clients.lifetime import Lost, Session, Stopped, data_or_leave, persistent
-from loadtests.clients.websocket_frames import BINARY, PING
+from loadtests.clients.websocket_frames import BINARY, PING, single
 from loadtests.clients.websocket_upgrade import Closed, Offer, leave, upgrade
 
 __all__ = ["Options", "client"]
@@ -80,9 +80,9 @@ def client(subscriber: Subscriber, options: Options) -> Client:
 def _session(subscriber: Subscriber, options: Options, progress: Progress, _: Connected) -> Session:
     query = "" if progress.after is None else f"after={progress.after}"
     channel = yield from upgrade(subscriber, query, options.offers())
-    feed, row, attempt = channel.messages.feed, row_maker(subscriber), progress.attempt
+    messages, row, attempt = channel.messages, row_maker(subscriber), progress.attempt
     ping_ns = round(options.ping_interval_s * 1e9)
-    unanswered = stopping = False
+    unanswered = stopping = idle = False
     at_ns = channel.upgraded.at_ns
     # A WebSocket may receive from the moment it is open: that is when it is subscribed.
     more: list[Command] = [channel.upgraded, Mark("subscribed", at_ns)]
@@ -91,19 +91,26 @@ def _session(subscriber: Subscriber, options: Options, progress: Progress, _: Co
     event: Input = Data(memoryview(channel.first), at_ns)
     why: Closed | Lost | ProtocolError | None = None
     while True:
+        if idle and type(event) is Data and (text := single(event.view)) is not None:
+            one = row(text, attempt, event.at_ns)
+            if one[SEQ]:  # else the general path says what is wrong with it
+                progress.after, unanswered = one[SEQ], False
+                event = yield Emit((one,))
+                continue
         rows = Emit()
         if isinstance(event, Data):
             at_ns, unanswered = event.at_ns, False  # a pong may stand behind events that are still to be read
             try:
-                for opcode, payload in feed(event.view):
+                for opcode, payload in messages.feed(event.view):
                     if opcode <= BINARY:
                         rows.append(row(payload, attempt, at_ns))
                     else:
                         more += channel.control(opcode, payload)
             except (Closed, ProtocolError) as error:
                 why = error
+            idle = messages.idle
             if rows:
-                progress.after = rows[-1][3] or progress.after  # seq; 0 is a corrupted one
+                progress.after = rows[-1][SEQ] or progress.after  # 0: a corrupted one
             if why:
                 more += channel.close(why)
                 if isinstance(why, Closed) and why.code == 4410:  # the wire contract's 410

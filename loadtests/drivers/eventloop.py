@@ -7,13 +7,16 @@ Rules
 1. A callback on the hub must never block: addresses are resolved beforehand, in a greenlet (``resolve``); nothing is
    logged and no Locust event is fired from here.
 2. ``received_ns`` is taken right behind the ``recv`` that brought the bytes.
-3. The hot path is ``recv_into`` -> client -> rows into the spool, in ``Link.start_reading``; all else may be slower.
+3. The hot path is ``recv_into`` -> client -> rows into the spool, in ``Link._readable``; all else may be slower.
+4. With a thousand subscribers a delivery costs what is no longer in the processor's caches: the hot path touches few
+   objects of a link, and everything else it needs belongs to all of them.
 """
 
 from __future__ import annotations
 
 import errno
 import random
+import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -58,22 +61,27 @@ _CONNECTS_IN_FLIGHT = 128
 _FAREWELL_NS = 1_000_000_000
 _PROBE_NS = 20_000_000
 
+_LONG_NUMBER = re.compile(r"\d{4,}")
+
 now_ns = time.monotonic_ns
 
 
 class EventLoop:
     """Everything the clients of one load process share.
 
-    ``failures`` counts what went wrong by reason; ``totals`` are the bytes and segments of ended connections;
-    ``late_ns`` gathers how late the loop came to a descriptor that was ready, between ``watch`` and its end.
+    ``connects_hz`` paces connecting (0: as fast as it goes). ``failures`` counts what went wrong by reason; ``totals``
+    are the bytes and segments of ended connections; ``late_ns`` gathers how late the loop came to a descriptor that was
+    ready, between the two moments of ``watch``.
     """
 
-    def __init__(self, spools: Spools) -> None:
+    def __init__(self, spools: Spools, connects_hz: float = 0.0) -> None:
         self.spools = spools
         self.loop = get_hub().loop
         self.timers = Timers(self.loop)
         self.buffer = bytearray(_RECEIVE_BYTES)
-        self.data = Data(memoryview(self.buffer), 0)
+        self.view = memoryview(self.buffer)
+        self.data = Data(self.view, 0)
+        self.deliver = spools.deliver
         self.links: set[Link] = set()
         self.subscribed = 0
         self.failures: Counter[str] = Counter()
@@ -84,6 +92,9 @@ class EventLoop:
         self._addresses: dict[tuple[str, int], tuple[int, Any]] = {}
         self._waiting: deque[Link] = deque()
         self._connecting = 0
+        self._interval_ns = round(1e9 / connects_hz) if connects_hz else 0
+        self._turn_ns = 0
+        self._paused = False
 
     def resolve(self, address: Address) -> None:
         """Look the name up, once; call it from a greenlet, before a client asks to connect there."""
@@ -121,7 +132,7 @@ class EventLoop:
                 sums[i] += value
         return sums
 
-    # connecting: at most so many at once, because a server's backlog is finite -------------------------------
+    # connecting: one by one at a pace, and at most so many at once, because a server's backlog is finite ---------
 
     def connect(self, link: Link) -> None:
         """Connect a link when its turn comes."""
@@ -134,9 +145,19 @@ class EventLoop:
         self._next()
 
     def _next(self) -> None:
-        while self._waiting and self._connecting < _CONNECTS_IN_FLIGHT:
+        while self._waiting and self._connecting < _CONNECTS_IN_FLIGHT and not self._paused:
+            now = now_ns()
+            if now < self._turn_ns:
+                self._paused = True
+                self.timers.at(self._turn_ns, self._resume)
+                return
+            self._turn_ns = now + self._interval_ns
             self._connecting += 1
             self._waiting.popleft().open()
+
+    def _resume(self, _: int) -> None:
+        self._paused = False
+        self._next()
 
     def address(self, address: Address) -> tuple[int, Any]:
         """Return what ``resolve`` found; numeric addresses need no looking up."""
@@ -148,8 +169,8 @@ class Link:
     """One client, its connection and its timer."""
 
     __slots__ = (
-        "_address", "_alarm", "_connecting", "_loop", "_queue", "_reader", "_row", "_send", "_socket", "_tickets",
-        "_writer", "ended", "subscriber",
+        "_address", "_alarm", "_connecting", "_loop", "_queue", "_reader", "_receive", "_row", "_send", "_socket",
+        "_tickets", "_writer", "ended", "subscriber",
     )  # fmt: skip
 
     def __init__(self, loop: EventLoop, client: Client, subscriber: int) -> None:
@@ -159,6 +180,7 @@ class Link:
         self.ended = False
         self._socket: Any = None
         self._reader: Any = None
+        self._receive: Any = None
         self._writer: Any = None
         self._queue = bytearray()
         self._row: Connection | None = None
@@ -190,8 +212,8 @@ class Link:
             self.advance(Stop(now_ns()))
 
     def fail(self, reason: str) -> None:
-        """Count a failure."""
-        self._loop.failures[reason] += 1
+        """Count a failure. Long numbers (cursors, times) are left out, so that like counts with like."""
+        self._loop.failures[_LONG_NUMBER.sub("N", reason)] += 1
 
     def _finish(self, why: str) -> None:
         if not self.ended:
@@ -303,43 +325,44 @@ class Link:
             self._loop.connected()
 
     def start_reading(self) -> None:
-        """Make the callback of the hot path, everything it needs in local names."""
+        """Have ``_readable`` called whenever there is something to read."""
+        self._receive = self._socket.recv_into
+        self._reader = self._loop.loop.io(self._socket.fileno(), _READ)
+        self._reader.start(self._readable)
+
+    def _readable(self) -> None:
+        """The hot path (rules 3 and 4)."""
         loop = self._loop
-        buffer, view, data = loop.buffer, memoryview(loop.buffer), loop.data
-        receive, send, deliver, clock = self._socket.recv_into, self._send, loop.spools.deliver, now_ns
-
-        def readable() -> None:
-            try:
-                size = receive(buffer)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                self._broken(str(error), clock())
-                return
-            data.at_ns = clock()
-            if not size:
-                self._ended(data.at_ns)
-                return
-            data.view = view[:size]
-            try:
-                command = send(data)
-            except StopIteration:
-                self._finish("stopped")
-                return
-            except ProtocolError as error:
-                self.fail(f"protocol error: {error}")
-                self._finish(str(error))
-                return
-            if type(command) is Emit:
-                for row in command:
-                    deliver(row)
-            elif command is not None:
-                event = self._perform(command)
-                if event is not None:
-                    self.advance(event)
-
-        self._reader = loop.loop.io(self._socket.fileno(), _READ)
-        self._reader.start(readable)
+        data = loop.data
+        try:
+            size = self._receive(loop.buffer)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._broken(str(error), now_ns())
+            return
+        data.at_ns = now_ns()
+        if not size:
+            self._ended(data.at_ns)
+            return
+        data.view = loop.view[:size]
+        try:
+            command = self._send(data)
+        except StopIteration:
+            self._finish("stopped")
+            return
+        except ProtocolError as error:
+            self.fail(f"protocol error: {error}")
+            self._finish(str(error))
+            return
+        if type(command) is Emit:
+            deliver = loop.deliver
+            for row in command:
+                deliver(row)
+        elif command is not None:
+            event = self._perform(command)
+            if event is not None:
+                self.advance(event)
 
     def _ended(self, at_ns: int) -> None:
         self._disconnect("ended by the peer")
@@ -396,7 +419,7 @@ class Link:
                 if watcher is not None:
                     watcher.close()
             self._socket.close()
-        self._socket = self._reader = self._writer = None
+        self._socket = self._receive = self._reader = self._writer = None
         self._queue.clear()
         self._settled()
         row.closed_ns, row.why = now_ns(), why

@@ -72,13 +72,14 @@ class Timers:
 
 
 def _timerfd() -> int | None:
-    if not sys.platform.startswith("linux"):
+    if _LIBC is None:
         return None
     descriptor: int = _LIBC.timerfd_create(time.CLOCK_MONOTONIC, _TFD_NONBLOCK | _TFD_CLOEXEC)
     return descriptor if descriptor >= 0 else None
 
 
 def _settime(descriptor: int, when_ns: int) -> None:
+    assert _LIBC is not None  # noqa: S101  there is a descriptor, so there is timerfd
     # struct itimerspec: interval (none), then the absolute time
     _LIBC.timerfd_settime(descriptor, _TFD_TIMER_ABSTIME, _ITIMERSPEC.pack(0, 0, *divmod(when_ns, 10**9)), None)
 

@@ -154,13 +154,14 @@ def test_a_refused_connection_is_a_failure():
 
 def test_a_reset_connection_is_a_failure():
     def reset(connection):
+        connection.recv(1)  # not before the client knows that it is connected
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
     seen = []
 
     def client(address):
         yield Connect(address)
-        seen.append((yield None))
+        seen.append((yield Send(b"x")))
 
     with peer(reset) as address:
         _, outcome = go(client(address))

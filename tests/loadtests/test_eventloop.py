@@ -1,5 +1,6 @@
 """The event-loop driver against a scripted peer on a real socket: every command, every input."""
 
+import itertools
 import socket
 import threading
 import time
@@ -215,6 +216,20 @@ def test_only_the_last_wake_counts_and_zero_cancels(loop, folder):
         assert event.at_ns >= now + 30_000_000
 
     run(loop, client())
+
+
+def test_connects_keep_their_pace(folder):
+    loop = EventLoop(Spools(folder), connects_hz=50.0)
+
+    def client():
+        yield Connect(address)
+
+    with peer(*[lambda connection: None] * 4) as address:
+        links = [loop.start(client(), index) for index in range(4)]
+        while not all(link.ended for link in links):
+            gevent.sleep(0.005)
+    started = sorted(row.started_ns for row in connections(folder, loop))
+    assert min(later - earlier for earlier, later in itertools.pairwise(started)) >= 20_000_000
 
 
 def test_the_window_counts_bytes_and_probes_the_loop(loop, folder):

@@ -65,7 +65,7 @@ def test_keys_and_transports_can_be_overridden(ran):
 
 def test_an_experiment_without_any_of_the_transports_is_left_out(ran):
     module.main(["run", "--transports", "sse"])
-    assert "poll_interval" not in ran[0][1]
+    assert "hold_timeout" not in ran[0][1]
     assert "fan_out" in ran[0][1]
 
 
@@ -75,7 +75,7 @@ def test_an_experiment_without_any_of_the_transports_is_left_out(ran):
         (["run", "fan_ot"], "fan_ot: no such experiment; did you mean fan_out?"),
         (["run", "fan_out", "--set", "load.subscribers=-5"], "fan_out.toml: load.subscribers = -5, expected a whole"),
         (["run", "fan_out", "--transports", "ssee"], "--transports ssee: no such transport; did you mean sse?"),
-        (["run", "poll_interval", "--transports", "sse"], "nothing to run"),
+        (["run", "hold_timeout", "--transports", "sse"], "nothing to run"),
         (["verify", "websockets"], "websockets: no such transport; did you mean websocket?"),
         (["floor", "--transports", "x"], "--transports x: no such transport"),
     ],
