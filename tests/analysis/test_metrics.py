@@ -9,7 +9,7 @@ from tests.analysis import fake_run
 from tests.analysis.rows import S, cell
 
 NAN = pytest.approx(math.nan, nan_ok=True)
-# DESIGN, summary.csv: "then the metrics, at least"
+# what summary.csv holds at least
 AT_LEAST = {
     "deliveries", "delivery_ms_mean", "delivery_ms_p50", "delivery_ms_p95", "delivery_ms_p99",
     "delivery_ms_p999", "delivery_ms_max", "publish_delay_ms_p50", "publish_delay_ms_p99", "transit_ms_p50",

@@ -151,6 +151,22 @@ def test_large_writes_are_queued_and_arrive_whole(loop, folder):
     assert b"".join(got) == sent + b"end"
 
 
+def test_more_than_the_buffer_holds_is_read_to_its_end(loop, folder):
+    sent = bytes(range(256)) * 5_000
+    got = []
+
+    def client():
+        event = yield Connect(address)
+        while sum(map(len, got)) < len(sent):
+            event = yield None
+            assert isinstance(event, Data)
+            got.append(bytes(event.view))
+
+    with peer(lambda connection: (connection.sendall(sent), connection.recv(1))) as address:
+        run(loop, client())
+    assert b"".join(got) == sent
+
+
 def test_a_replaced_connection_gives_no_more_input(loop, folder):
     def client():
         yield Connect(address)
