@@ -126,12 +126,17 @@ def _is_reference(cell: Cell, of: Cell) -> bool:
 
 
 def _delta(run: Run, cell: Cell, references: list[Measured]) -> Delta | None:
-    """From the experiment's reference cells, else from the floor (half its round trip; its error is not known)."""
+    """From the experiment's reference cells, else, for a poll, from the floor: half a round trip, its error unknown.
+
+    A long poll's transit is a push under the experiment's own load, which no floor shows.
+    """
     if references:
         pooled = statistic.pool(references, lambda m: m.latency)
         mean, p95 = (estimate(BY_NAME[name], references) for name in ("delivery_ms_mean", "delivery_ms_p95"))
         if len(pooled.ascending):
             return Delta(pooled.ascending, mean.error, p95.error, _turnaround_s(references))
+    if "long_polling.hold_s" in cell.settings:
+        return None
     round_trip_ms = run.floor.get(cell.transport, {}).get("round_trip_ms_p50")
     return None if round_trip_ms is None else Delta(np.array([round_trip_ms / 2]), 0.0, 0.0, 0.0)
 

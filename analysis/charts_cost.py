@@ -127,6 +127,8 @@ def _figure(frames: Frames, chosen: pd.DataFrame, panels: Sequence[Panel], title
 def _bars(frames: Frames, chosen: pd.DataFrame, panel: Panel, axes: Axes) -> None:
     """Horizontal bars, one a transport; the total is written at the end. A cell that is not ``ok`` is hollow."""
     longest = 0.0
+    # An interval from two repeats may be many times the bar: it is drawn so far, with an arrow, and said in the table.
+    reach = 1.6 * panel.scale * max(sum(_or_zero(row.get(name)) for name, _ in panel.parts) for row in rows(chosen))
     for place, row in enumerate(rows(chosen)):
         lengths = [max(0.0, _or_zero(row.get(column))) * panel.scale for column, _ in panel.parts]
         whole = (Estimate.of(row, panel.total) if panel.total else Estimate(sum(lengths) / panel.scale)).scaled(
@@ -157,8 +159,10 @@ def _bars(frames: Frames, chosen: pd.DataFrame, panel: Panel, axes: Axes) -> Non
             )
             start += length
         if math.isfinite(whole.half):
-            axes.hlines(place, whole.low, whole.high, color=style.INK, linewidth=1.4, zorder=3)
-        end = max(start, whole.high if math.isfinite(whole.half) else 0.0)
+            axes.hlines(place, whole.low, min(whole.high, reach), color=style.INK, linewidth=1.4, zorder=3)
+            if whole.high > reach:
+                axes.plot(reach, place, marker=">", color=style.INK, markersize=5, zorder=3)
+        end = max(start, min(whole.high, reach) if math.isfinite(whole.half) else 0.0)
         axes.annotate(
             panel.say(whole.value / panel.scale),
             (end, place),

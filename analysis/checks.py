@@ -53,22 +53,26 @@ def status(cell: Cell, measured: Measured | None) -> str:
     return f"invalid: {'; '.join(reasons)}" if reasons else "ok"
 
 
-def together(statuses: Sequence[str], repeats: Sequence[Measured]) -> str:
-    """The status of a cell over its repeats: the worst of theirs; ``invalid`` too when they contradict each other."""
+def together(statuses: Sequence[str], repeats: Sequence[Measured], floor_ms: float = 0.0) -> str:
+    """The status of a cell over its repeats: the worst of theirs; ``invalid`` too when they contradict each other.
+
+    ``floor_ms`` is the transport's floor: what lies within it belongs to the instrument and contradicts nothing
+    (METHODOLOGY rule 9).
+    """
     worst = min(statuses, key=lambda one: _SEVERITY.index(one.split(":")[0]))
     bad = sum(one != "ok" for one in statuses)
     if worst != "ok":
         return worst if bad == len(statuses) else f"{worst} ({bad} of {len(statuses)} repeats)"
-    return f"invalid: {found}" if (found := _contradiction(repeats)) else "ok"
+    return f"invalid: {found}" if (found := _contradiction(repeats, floor_ms)) else "ok"
 
 
 _SEVERITY = ("failed", "skipped", "invalid", "ok")
 
 
-def _contradiction(repeats: Sequence[Measured]) -> str:
-    """Say which medians differ beyond their errors, and by more than lateness is allowed to be."""
+def _contradiction(repeats: Sequence[Measured], floor_ms: float) -> str:
+    """Say which medians differ beyond their errors, by more than lateness is allowed to be and than the floor."""
     apart = contradiction(repeats, lambda m: m.latency) if repeats else None
-    if apart is None or apart[1] - apart[0] <= LATE_SHARE * apart[0]:
+    if apart is None or apart[1] - apart[0] <= max(LATE_SHARE * apart[0], floor_ms):
         return ""
     return f"repeats contradict each other: medians {apart[0]:.3g} and {apart[1]:.3g} ms, beyond 3 standard errors"
 

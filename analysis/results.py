@@ -69,7 +69,8 @@ def evaluate(run: Run) -> Results:
         for cell, status in zip(group, statuses, strict=True):
             found = metrics.values([measured[cell.repeat]]) if cell.repeat in measured else {}
             summary.append({**metrics.identity(run, cell, status), **found, "role": cell.role})
-        cells.append(_over_repeats(run, group, checks.together(statuses, repeats), repeats))
+        floor_ms = run.floor.get(group[0].transport, {}).get("transit_ms_p50") or 0.0
+        cells.append(_over_repeats(run, group, checks.together(statuses, repeats, floor_ms), repeats))
         gates += _gates(run, group[0], cells[-1])
         caveats += [caveat for m in repeats for caveat in checks.cell_caveats(m)]
         if repeats and speaks_of(group[0]):

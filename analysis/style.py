@@ -254,12 +254,22 @@ def readable(colour: str) -> str:
     return to_hex((rgb[0], rgb[1], rgb[2]))
 
 
+REACH = 2.5
+
+
 def dot(axes: Axes, x: float, estimate: Estimate, look: Look, ok: bool = True) -> None:
-    """One measured point with its interval; hollow when its cell is not ``ok``."""
+    """One measured point with its interval; hollow when its cell is not ``ok``.
+
+    An interval that goes on beyond ``REACH`` times the value (two repeats have no better one) ends in an arrow there.
+    """
     if not estimate.known:
         return
     if math.isfinite(estimate.half):
-        axes.vlines(x, estimate.low, estimate.high, color=look.colour, linewidth=1.5, alpha=0.75, zorder=3)
+        low, high = max(estimate.low, estimate.value / REACH), min(estimate.high, estimate.value * REACH)
+        axes.vlines(x, low, high, color=look.colour, linewidth=1.5, alpha=0.75, zorder=3)
+        for end, drawn, arrow in ((estimate.low, low, "v"), (estimate.high, high, "^")):
+            if end != drawn:
+                axes.plot(x, drawn, marker=arrow, color=look.colour, markersize=4, alpha=0.75, zorder=3)
     axes.plot(
         x,
         estimate.value,

@@ -87,35 +87,17 @@ Cancel = Callable[[], None]
 class _Form:
     """The subscribers of one topic that want the same bytes."""
 
-    __slots__ = ("_flat", "encode", "writes")
+    __slots__ = ("encode", "writes")
 
     def __init__(self, encode: Encode) -> None:
         self.encode = encode
         self.writes: dict[object, Write] = {}
-        self._flat: tuple[Write, ...] = ()
-
-    def add(self, token: object, write: Write) -> None:
-        """One more."""
-        self.writes[token] = write
-        self._flat = ()
-
-    def remove(self, token: object) -> bool:
-        """One less, if it was there; whether none is left."""
-        self.writes.pop(token, None)
-        self._flat = ()
-        return not self.writes
-
-    def write(self, data: bytes) -> None:
-        """Hand the bytes to everybody."""
-        flat = self._flat = self._flat or tuple(self.writes.values())
-        for write in flat:
-            write(data)
 
 
 class Topic:
     """A topic's newest seq, its bounded log and its subscribers. Made by Feed."""
 
-    __slots__ = ("_forms", "_head", "_log", "last_ns", "name", "newest", "scheduled")
+    __slots__ = ("_forms", "_head", "_log", "_round", "last_ns", "name", "newest", "scheduled")
 
     def __init__(self, name: str, log_events: int, *, scheduled: bool) -> None:
         self.name = name
@@ -125,6 +107,7 @@ class Topic:
         self._head = event_head(name)
         self._log: deque[Event] = deque(maxlen=log_events)
         self._forms: dict[Hashable, _Form] = {}
+        self._round: tuple[tuple[Encode, tuple[Write, ...]], ...] | None = None  # _forms, flat; None: changed since
 
     @property
     def oldest(self) -> int:
@@ -160,32 +143,34 @@ class Topic:
         if group is None:
             group = self._forms[form] = _Form(encode)
         token = object()
-        group.add(token, write)
+        group.writes[token] = write
+        self._round = None
 
         def cancel() -> None:
-            if group.remove(token) and self._forms.get(form) is group:
+            group.writes.pop(token, None)
+            self._round = None
+            if not group.writes and self._forms.get(form) is group:
                 del self._forms[form]
 
         return cancel
 
-    def log(self, due_ns: int, sent_ns: int, json: bytes) -> Event:
-        """Log the next event. For Feed, which knows what is due."""
+    def publish_json(self, due_ns: int, sent_ns: int, json: bytes) -> Event:
+        """Log the next event and hand it to everybody. For Feed, which knows what is due."""
         self.newest = seq = self.newest + 1
         self.last_ns = sent_ns
         event = Event(self.name, seq, due_ns, sent_ns, json)
         self._log.append(event)
+        if self._round is None:
+            self._round = tuple((form.encode, tuple(form.writes.values())) for form in self._forms.values())
+        for encode, writes in self._round:
+            data = encode(event)
+            for write in writes:
+                write(data)
         return event
-
-    def encoded(self, event: Event) -> list[tuple[_Form, bytes]]:
-        """The event in every wire form that is wanted, to be written."""
-        return [(form, form.encode(event)) for form in self._forms.values()]
 
     def publish(self, now_ns: int, data: str) -> Event:
         """Publish ``data`` as it is, due and sent now."""
-        event = self.log(now_ns, now_ns, plain_event(self._head, self.newest + 1, now_ns, now_ns, data))
-        for form, encoded in self.encoded(event):
-            form.write(encoded)
-        return event
+        return self.publish_json(now_ns, now_ns, plain_event(self._head, self.newest + 1, now_ns, now_ns, data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,19 +239,15 @@ class Feed:
         """
         due, clock, epoch_ns, stop_ns = self._due, self.clock, self.epoch_ns or 0, self.stop_ns
         now_ns = clock()
-        ready: list[tuple[_Form, bytes]] = []
         while due and due[0][0] <= now_ns:
             due_ns, index, topic, stamp, offsets = due[0]
             sent_ns = clock()
-            event = topic.log(due_ns, sent_ns, stamp(topic.newest + 1, due_ns, sent_ns))
-            ready += topic.encoded(event)
-            next_ns = epoch_ns + next(offsets)
+            topic.publish_json(due_ns, sent_ns, stamp(topic.newest + 1, due_ns, sent_ns))
+            next_ns = epoch_ns + next(offsets)  # after the event is out: it is what people wait for
             if stop_ns is None or next_ns < stop_ns:
                 heapreplace(due, (next_ns, index, topic, stamp, offsets))
             else:
                 heappop(due)
-        for form, data in ready:
-            form.write(data)
         if not due:
             self.arm(0)
             return

@@ -17,7 +17,6 @@ from __future__ import annotations
 import errno
 import random
 import re
-import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -47,18 +46,16 @@ from loadtests.clients import (
     Timer,
     Wake,
 )
-from loadtests.drivers.readers import make_readers
 from loadtests.drivers.timers import Timers
 from loadtests.records import Connection, Spools
 
 # Locust has patched the modules; a callback wants the kernel's own socket.
 _socket = monkey.get_original("socket", "socket")
 _getaddrinfo = monkey.get_original("socket", "getaddrinfo")
-_epoll = monkey.get_original("select", "epoll") if sys.platform.startswith("linux") else None
 _TCP = 6
 _NODELAY = 1
 _SOL_SOCKET, _SO_ERROR = 1, 4
-_WRITE = 2
+_READ, _WRITE = 1, 2
 _RECEIVE_BYTES = 256 * 1024
 _CONNECTS_IN_FLIGHT = 128
 _FAREWELL_NS = 1_000_000_000
@@ -81,7 +78,6 @@ class EventLoop:
         self.spools = spools
         self.loop = get_hub().loop
         self.timers = Timers(self.loop)
-        self.readers = make_readers(self.loop, _epoll)
         self.buffer = bytearray(_RECEIVE_BYTES)
         self.view = memoryview(self.buffer)
         self.data = Data(self.view, 0)
@@ -179,6 +175,7 @@ class Link:
         "_connecting",
         "_loop",
         "_queue",
+        "_reader",
         "_receive",
         "_row",
         "_send",
@@ -195,6 +192,7 @@ class Link:
         self.subscriber = subscriber
         self.ended = False
         self._socket: Any = None
+        self._reader: Any = None
         self._receive: Any = None
         self._writer: Any = None
         self._queue = bytearray()
@@ -344,44 +342,42 @@ class Link:
     def start_reading(self) -> None:
         """Have ``_readable`` called whenever there is something to read."""
         self._receive = self._socket.recv_into
-        self._loop.readers.add(self._socket.fileno(), self._readable)
+        self._reader = self._loop.loop.io(self._socket.fileno(), _READ)
+        self._reader.start(self._readable)
 
     def _readable(self) -> None:
-        """The hot path (rules 3 and 4). A full buffer means that there may be more, and no second call would say so."""
+        """The hot path (rules 3 and 4)."""
         loop = self._loop
-        while self._receive is not None:
-            data = loop.data
-            try:
-                size = self._receive(loop.buffer)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                self._broken(str(error), now_ns())
-                return
-            data.at_ns = now_ns()
-            if not size:
-                self._ended(data.at_ns)
-                return
-            data.view = loop.view[:size]
-            try:
-                command = self._send(data)
-            except StopIteration:
-                self._finish("stopped")
-                return
-            except ProtocolError as error:
-                self.fail(f"protocol error: {error}")
-                self._finish(str(error))
-                return
-            if type(command) is Emit:
-                deliver = loop.deliver
-                for row in command:
-                    deliver(row)
-            elif command is not None:
-                event = self._perform(command)
-                if event is not None:
-                    self.advance(event)
-            if size < _RECEIVE_BYTES:
-                return
+        data = loop.data
+        try:
+            size = self._receive(loop.buffer)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._broken(str(error), now_ns())
+            return
+        data.at_ns = now_ns()
+        if not size:
+            self._ended(data.at_ns)
+            return
+        data.view = loop.view[:size]
+        try:
+            command = self._send(data)
+        except StopIteration:
+            self._finish("stopped")
+            return
+        except ProtocolError as error:
+            self.fail(f"protocol error: {error}")
+            self._finish(str(error))
+            return
+        if type(command) is Emit:
+            deliver = loop.deliver
+            for row in command:
+                deliver(row)
+        elif command is not None:
+            event = self._perform(command)
+            if event is not None:
+                self.advance(event)
 
     def _ended(self, at_ns: int) -> None:
         self._disconnect("ended by the peer")
@@ -434,11 +430,11 @@ class Link:
             if counts := self.counts():
                 row.bytes_up, row.bytes_down, row.segments_up, row.segments_down = counts
                 self._loop.totals = [a + b for a, b in zip(self._loop.totals, counts, strict=True)]
-            self._loop.readers.remove(self._socket.fileno())
-            if self._writer is not None:
-                self._writer.close()
+            for watcher in (self._reader, self._writer):
+                if watcher is not None:
+                    watcher.close()
             self._socket.close()
-        self._socket = self._receive = self._writer = None
+        self._socket = self._receive = self._reader = self._writer = None
         self._queue.clear()
         self._settled()
         row.closed_ns, row.why = now_ns(), why

@@ -104,6 +104,8 @@ def test_repeats_that_contradict_each_other(tmp_path):
     assert checks.together(["ok", "ok"], [repeat("a", 10), repeat("b", 10)]) == "ok"
     found = checks.together(["ok", "ok"], [repeat("c", 10), repeat("d", 20)])
     assert found.startswith("invalid: repeats contradict each other: medians 11 and 21 ms")
+    assert checks.together(["ok", "ok"], [repeat("e", 10), repeat("f", 20)], floor_ms=9.0) == found
+    assert checks.together(["ok", "ok"], [repeat("g", 10), repeat("h", 20)], floor_ms=11.0) == "ok"
 
 
 def test_caveats_say_what_was_seen_and_what_to_do(tmp_path):
