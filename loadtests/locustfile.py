@@ -114,7 +114,8 @@ class Process:
             entry.last_request_timestamp = time.time()
             entry.total_response_time += float(milliseconds.sum())
             entry.total_content_length += size
-            entry.min_response_time = min(float(values[0]), entry.min_response_time or float(values[0]))
+            least = entry.min_response_time
+            entry.min_response_time = float(values[0]) if least is None else min(float(values[0]), least)
             entry.max_response_time = max(float(values[-1]), entry.max_response_time)
             for value, count in zip(values.tolist(), counts.tolist(), strict=True):
                 key = bucket_response_time(value)
