@@ -69,13 +69,25 @@ silent gap. ``after=0`` asks for everything from the first event.
 Refusals
 --------
 400 with a problem (RFC 9457, ``application/problem+json``) naming parameter, value and expectation; 404 unknown
-topic; 429 or 503 with ``Retry-After`` over a limit; 426 with ``Sec-WebSocket-Version: 13`` to another WebSocket
-version. A STOMP mistake gets ERROR with ``message`` (and ``receipt-id``), then the connection closes.
+topic; 426 with ``Sec-WebSocket-Version: 13`` to another WebSocket version. A STOMP mistake gets ERROR with
+``message`` (and ``receipt-id``), then the connection closes. Over a limit, all of which ``/health`` names: 408 (a
+request that does not end), 413 (body), 414 and 431 (request line, header fields), 429 or 503 with ``Retry-After``;
+WebSocket closes with 1009 (message too big), 1008 (policy) or 1013 (try again later). ``/stats`` counts each under
+``drops`` by reason.
+
+Who may come in
+---------------
+Started with a token, every request but ``/health`` needs ``Authorization: Bearer TOKEN`` (RFC 6750), else 401 with
+``WWW-Authenticate: Bearer``; started with a login, STOMP's CONNECT needs ``login`` and ``passcode``, else ERROR. A
+request with an ``Origin`` that is neither the server's own nor on its list is refused with 403 where it upgrades or
+changes state; one without ``Origin`` comes from no browser and is let in.
 
 READY, health, clock, stats
 ---------------------------
 When it listens, the program prints one line of JSON: ``{"ready": true, "pid": N, "http": "http://HOST:PORT",
-"tcp": "HOST:PORT" | null, "transports": [...]}``. ``/clock`` answers ``{"now_ns": N}``. ``/health`` answers ``{"ready":
+"tcp": "HOST:PORT" | null, "tls": null | {"versions": ["1.2", "1.3"], "ca_file": PATH | null}, "transports": [...]}``;
+over TLS ``http`` begins with ``https`` and the TCP port speaks TLS too; ``ca_file`` holds the authority of a throw-away
+certificate for as long as the server runs. ``/clock`` answers ``{"now_ns": N}``. ``/health`` answers ``{"ready":
 true, "contract": 1, "transports": [...], "limits": {...}, "feed": {"state": "waiting" | "running" | "stopped",
 "epoch_ns", "stop_ns", "topics", "schedule", "rate_hz", "payload_bytes", "seed"}}``. ``/stats`` answers ``{"published":
 {TOPIC: newest seq}, "connections": {TRANSPORT: {"open", "total"}}, "bytes_written": N, "drops": {REASON: N}}``.

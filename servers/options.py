@@ -91,7 +91,25 @@ def _parser() -> argparse.ArgumentParser:
     add("--published-topics", type=_whole(0, 1_000_000), default=1000, help="topics of clients' own (%(default)s)")
     add("--heartbeat", type=_seconds(0.01, 86400), default=15.0, help="longest silence, in seconds (%(default)s)")
     add("--max-hold", type=_seconds(0, 86400), default=60.0, help="longest long poll, in seconds (%(default)s)")
-    add("--queue-bytes", type=_whole(4096, 1 << 40), default=1 << 20, help="unsent, per connection (%(default)s)")
+    default = Limits()
+    for flag, least, most, says in (
+        ("--connections", 1, 1_000_000, "connections open at once"),
+        ("--subscriptions", 1, 1_000_000, "subscriptions of one STOMP connection"),
+        ("--header-bytes", 256, 1 << 20, "bytes of a request line or header line"),
+        ("--headers", 8, 10_000, "header lines of one request or STOMP frame"),
+        ("--message-bytes", 256, 1 << 30, "bytes of one WebSocket message from a client"),
+        ("--publish-bytes", 64, 1 << 30, "bytes of one published event's data"),
+        ("--queue-bytes", 4096, 1 << 40, "bytes unsent, per connection"),
+    ):
+        value = getattr(default, flag[2:].replace("-", "_"))
+        add(flag, type=_whole(least, most), default=value, help=f"{says} (%(default)s)")
+    for flag, says in (
+        ("--handshake", "seconds from a connection to its first whole request or CONNECT, TLS included"),
+        ("--request", "seconds from a later request's first byte to its last"),
+        ("--idle", "seconds that an HTTP connection may wait for its next request"),
+    ):
+        value = getattr(default, f"{flag[2:]}_s")
+        add(flag, type=_seconds(0.01, 86400), default=value, help=f"{says} (%(default)s)")
     return parser
 
 
@@ -140,4 +158,17 @@ def feed_settings(options: argparse.Namespace) -> FeedSettings:
 
 def limits(options: argparse.Namespace) -> Limits:
     """Return what one client may ask."""
-    return Limits(hold_max_s=options.max_hold, heartbeat_s=options.heartbeat, queue_bytes=options.queue_bytes)
+    return Limits(
+        hold_max_s=options.max_hold,
+        heartbeat_s=options.heartbeat,
+        connections=options.connections,
+        subscriptions=options.subscriptions,
+        header_bytes=options.header_bytes,
+        headers=options.headers,
+        message_bytes=options.message_bytes,
+        publish_bytes=options.publish_bytes,
+        queue_bytes=options.queue_bytes,
+        handshake_s=options.handshake,
+        request_s=options.request,
+        idle_s=options.idle,
+    )

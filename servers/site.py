@@ -33,8 +33,16 @@ class Limits:
     hold_max_s: float = 60.0  # a long poll is held no longer
     heartbeat_s: float = 15.0  # silence on a push connection before a sign of life
     poll_events: int = 1000  # events in one answer
-    queue_bytes: int = 1 << 20  # unsent bytes of one push connection, past which it is dropped
-    publish_bytes: int = 1 << 16  # data of one published event
+    connections: int = 15_000  # open at once, on all ports together
+    subscriptions: int = 1000  # of one STOMP connection
+    header_bytes: int = 16_384  # of a request line or a header line, HTTP's or STOMP's
+    headers: int = 100  # header lines of one request or STOMP frame
+    message_bytes: int = 1 << 20  # of one WebSocket message from a client
+    publish_bytes: int = 1 << 16  # data of one published event, and so the body of a POST and of a STOMP frame
+    queue_bytes: int = 1 << 20  # unsent bytes of one connection, past which it is dropped
+    handshake_s: float = 10.0  # from the TCP connection to the first whole request or CONNECT, TLS included
+    request_s: float = 10.0  # from a later request's first byte to its last
+    idle_s: float = 3630.0  # an HTTP connection may wait for its next request
 
 
 @dataclass(slots=True)
