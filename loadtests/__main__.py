@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from loadtests import experiment, floor, runner, verify
+from loadtests.access import Access, AccessError
 from loadtests.control import ControlError
 from loadtests.experiment import SUITES, Experiment
 from loadtests.grid import cells, estimate_s
@@ -76,11 +77,19 @@ def verify_transports(given: argparse.Namespace) -> int:
     for name in names:
         if name not in TRANSPORTS:
             raise InputError(f"{name}: no such transport; {did_you_mean(name, TRANSPORTS)}")
+    target = given.target and Access(
+        given.target.rstrip("/"),
+        given.tcp,
+        ca_file=given.ca_file,
+        insecure=given.insecure,
+        token_file=given.token_file,
+        login_file=given.login_file,
+    )
     code = 0
     for name in names:
         try:
-            result = verify.of_server(name, given.target, given.tcp) if given.target else verify.of_own_server(name)
-        except (verify.VerifyError, ControlError, ProgramError) as error:
+            result = verify.of_server(name, target) if target else verify.of_own_server(name)
+        except (verify.VerifyError, ControlError, ProgramError, AccessError) as error:
             print(f"{name:16} failed: {error}")
             code = 1
         else:
@@ -96,7 +105,7 @@ def show_floor(given: argparse.Namespace) -> int:
             raise InputError(f"--transports {name}: no such transport; {did_you_mean(name, TRANSPORTS)}")
     try:
         print(floor.table(floor.measure(names)))
-    except (verify.VerifyError, ControlError, ProgramError) as error:
+    except (verify.VerifyError, ControlError, ProgramError, AccessError) as error:
         print(f"floor: {error}", file=sys.stderr)
         return 1
     return 0
@@ -152,6 +161,10 @@ def _parser() -> argparse.ArgumentParser:
     checks.add_argument("transports", nargs="*", metavar="TRANSPORT", help="which (default: all)")
     checks.add_argument("--target", metavar="URL", help="a running server instead of ours: http://127.0.0.1:8080")
     checks.add_argument("--tcp", metavar="HOST:PORT", help="the target's STOMP port")
+    checks.add_argument("--ca-file", metavar="FILE", help="authorities (PEM) to trust instead of the system's")
+    checks.add_argument("--insecure", action="store_true", help="accept any certificate")
+    checks.add_argument("--token-file", metavar="FILE", help="the bearer token the target asks for")
+    checks.add_argument("--login-file", metavar="FILE", help="the user:passcode its STOMP asks for")
     command("floor").add_argument("--transports", metavar="A,B", help="only these (default: all)")
     return parser
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtests import records
+from loadtests.access import Access, of_ready
 from loadtests.control import ask, set_feed
 from loadtests.grid import Cell, drain_s
 from loadtests.process import Program, last_words, ready, running, stop
@@ -51,7 +52,7 @@ class Programs:
 
     server: Callable[[Cell], Sequence[str]]
     load: Callable[[Cell, Path], Sequence[str]]
-    verify: Callable[[str, str, str | None], dict[str, Any]]
+    verify: Callable[[str, Access], dict[str, Any]]
 
 
 def server_command(cell: Cell) -> list[str]:
@@ -108,16 +109,17 @@ def measure(
         record["server"] = {"ready": said}
         sampler.watch("server", family(server.pid))
         sampler.sample("ready")
-        record["verify"] = programs.verify(cell.transport, said["http"], said["tcp"])
+        access = of_ready(said, cell.settings)
+        record["verify"] = programs.verify(cell.transport, access)
         sampler.sample("verified")
-        _write(plan, _plan(cell, said, spool))
+        _write(plan, _plan(cell, access, spool))
         _wait_subscribed(cell, spool, server, load)
         sampler.watch("load", family(load.pid))
         sampler.sample("subscribed")
-        _feed(cell, record, spool, url=said["http"], sampler=sampler, programs=(server, load))
+        _feed(cell, record, spool, access=access, sampler=sampler, programs=(server, load))
         _drain(cell, record, spool, (server, load))
         sampler.sample("drained")
-        stats = ask(said["http"], "GET", "/stats")
+        stats = ask(access, "GET", "/stats")
         # The topics of the verification are no part of the feed.
         published = stats.pop("published", {})
         record["published"] = {topic: seq for topic, seq in published.items() if not topic.startswith("verify-")}
@@ -158,12 +160,16 @@ def summary(said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _plan(cell: Cell, said: Mapping[str, Any], spool: Path) -> dict[str, Any]:
+def _plan(cell: Cell, access: Access, spool: Path) -> dict[str, Any]:
+    settings = cell.settings
     return {
         "transport": cell.transport,
-        "http": said["http"],
-        "tcp": said["tcp"],
-        "target": None,
+        **access.plan(),
+        "timeouts": {
+            name: settings[f"load.{name.replace('_s', '_timeout_s')}"]
+            for name in ("connect_s", "handshake_s", "response_s")
+        },
+        "backoff": {"first_s": settings["load.backoff_s"], "max_s": settings["load.backoff_max_s"]},
         "topics": topic_count(cell.settings),
         "subscribers": cell.settings["load.subscribers"],
         "subscribers_per_user": cell.settings["load.subscribers_per_user"],
@@ -199,7 +205,7 @@ def _insist_ended(cell: Cell, said: Sequence[Mapping[str, Any]], load: Program) 
 
 
 def _feed(
-    cell: Cell, record: Record, spool: Path, *, url: str, sampler: Sampler, programs: tuple[Program, Program]
+    cell: Cell, record: Record, spool: Path, *, access: Access, sampler: Sampler, programs: tuple[Program, Program]
 ) -> None:
     """Let the server settle, start the feed, and sample until it ends."""
     # The load processes look for their window a few times a second: they must have it well before it begins.
@@ -210,9 +216,9 @@ def _feed(
     _write(spool / "window.json", {"from_ns": from_ns, "to_ns": to_ns})
     _sleep_until(epoch_ns - _AHEAD_NS)
     if cell.settings["feed.rate_hz"]:
-        set_feed(url, epoch_ns, to_ns)
+        set_feed(access, epoch_ns, to_ns)
     else:  # not one event: the feed begins when the window is over, and ends at once
-        set_feed(url, to_ns, to_ns + 1)
+        set_feed(access, to_ns, to_ns + 1)
     _sleep_until(from_ns)
     sampler.sample("from")
     for at_ns in range(from_ns + _SAMPLE_NS, to_ns - _SAMPLE_NS // 2, _SAMPLE_NS):

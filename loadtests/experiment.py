@@ -3,10 +3,13 @@
 Rule 1: nothing written is ignored: an unknown key, a value out of range or a section that applies to no transport is an
 ``InputError`` that names file, key, value, expectation and remedy in one line.
 Rule 2: overrides (a suite's table, ``--set``) are merged in before values are checked, so they are checked alike.
+Rule 3: a grid is the product of its axes. What is wanted beside it, a table ``[[also]]`` says: the experiment with
+these keys replaced is measured too (one size over TLS, and not every size).
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -14,7 +17,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from loadtests.settings import TOP, InputError, Key, Value, accept, did_you_mean, section_names, sections, show
+from loadtests.settings import (
+    ANYWHERE,
+    SECTIONS,
+    TOP,
+    InputError,
+    Key,
+    Value,
+    accept,
+    did_you_mean,
+    section_names,
+    sections,
+    show,
+)
 from loadtests.transports import TRANSPORTS
 
 FOLDER = Path(__file__).parent / "experiments"
@@ -24,13 +39,26 @@ SUITES = ("default", "full", "smoke")
 _FREE = ("expect", "target")
 """Tables whose keys are metrics and transports."""
 
+_FILES = {name for keys in SECTIONS.values() for name, key in keys.items() if key.file}
+
 _METRIC = Key(str, None, 'a condition on the metric, such as "<= 50"')
 _URL = Key(str, None, "where the transport's subscribers connect; {topic} stands for the topic")
 
 
 @dataclass(frozen=True, slots=True)
+class Grid:
+    """What is combined with what: some of the transports, and each dotted key's values in order."""
+
+    transports: tuple[str, ...]
+    values: Mapping[str, tuple[Value, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class Experiment:
-    """One question. ``values`` holds each dotted key's values in order; ``axes`` names the keys written as a list."""
+    """One question. ``values`` holds each dotted key's values in order; ``also`` are the grids beside that one.
+
+    ``axes`` names the keys written as a list, and those in which one of ``also`` differs.
+    """
 
     name: str
     source: str
@@ -44,6 +72,16 @@ class Experiment:
     axes: tuple[str, ...]
     expect: Mapping[str, str]
     target: Mapping[str, str]
+    also: tuple[Grid, ...] = ()
+
+    @property
+    def grids(self) -> tuple[Grid, ...]:
+        """All grids, the experiment's own first."""
+        return Grid(self.transports, self.values), *self.also
+
+    def on_axis(self, axis: str) -> tuple[Value, ...]:
+        """Return every value a key has anywhere in the experiment."""
+        return tuple(dict.fromkeys(value for grid in self.grids for value in grid.values.get(axis, ())))
 
 
 def available() -> list[str]:
@@ -74,12 +112,19 @@ def read(path: Path, *, suite: str = "default", assignments: Iterable[str] = ())
     Raises InputError.
     """
     source, written = _document(path)
+    written = _anchored(written, path.parent)
+    overrides = [_anchored(assigned(assignment), Path()) for assignment in assignments]
     document = {key: value for key, value in written.items() if key not in SUITES}
     _refuse_idle_sections(path.name, document)
     document = _merged(document, written.get(suite, {}))
-    for assignment in assignments:
-        document = _merged(document, assigned(assignment))
-    return _experiment(path, source, document)
+    also = document.pop("also", [])
+    if not isinstance(also, list) or not all(isinstance(table, dict) for table in also):
+        raise InputError(f"{path.name}: also = {show(also)}, expected tables: [[also]]")
+    for override in overrides:
+        document = _merged(document, override)
+    also = document.pop("also", also)
+    besides = [functools.reduce(_merged, overrides, table) for table in also]
+    return _experiment(path, source, document, besides)
 
 
 def only(experiment: Experiment, transports: Iterable[str]) -> Experiment:
@@ -87,7 +132,12 @@ def only(experiment: Experiment, transports: Iterable[str]) -> Experiment:
     wanted = set(transports)
     if unknown := sorted(wanted - set(TRANSPORTS)):
         raise InputError(f"--transports {unknown[0]}: no such transport; {did_you_mean(unknown[0], TRANSPORTS)}")
-    return replace(experiment, transports=tuple(name for name in experiment.transports if name in wanted))
+
+    def narrowed(transports: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in transports if name in wanted)
+
+    also = tuple(replace(grid, transports=narrowed(grid.transports)) for grid in experiment.also)
+    return replace(experiment, transports=narrowed(experiment.transports), also=also)
 
 
 def assigned(assignment: str) -> dict[str, Any]:
@@ -120,6 +170,19 @@ def _document(path: Path) -> tuple[str, dict[str, Any]]:
         raise InputError(f"{path.name}: cannot be read as TOML: {str(error).splitlines()[0]}") from None
 
 
+def _anchored(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return a table whose files are named from here, not from ``folder``; tables within it too."""
+
+    def anchored(name: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return _anchored(value, folder)
+        if isinstance(value, list):
+            return [anchored(name, one) for one in value]
+        return str(folder / value) if name in _FILES and isinstance(value, str) else value
+
+    return {name: anchored(name, value) for name, value in table.items()}
+
+
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
@@ -140,48 +203,74 @@ def _refuse_idle_sections(file: str, document: Mapping[str, Any]) -> None:
             )
 
 
-def _experiment(path: Path, source: str, document: Mapping[str, Any]) -> Experiment:
-    transports = _transports(path.name, document.get("transports"))
-    known = section_names()
-    tables = {name: table for name, table in document.items() if isinstance(table, dict)}
-    top = {name: value for name, value in document.items() if name not in tables and name != "transports"}
-    for name, value in top.items():
-        if name in known or name in _FREE:
-            raise InputError(f"{path.name}: {name} = {show(value)}, expected a table: [{name}]")
-    _refuse_unknown(path.name, "", top, [*TOP, "transports"])
-    _refuse_unknown(path.name, "table ", tables, [*known, *_FREE])
-    values: dict[str, tuple[Value, ...]] = {}
-    axes: list[str] = []
-    for section, keys in sections(transports, tables).items():
-        table = tables.get(section, {})
-        _refuse_unknown(path.name, f"{section}.", table, keys)
-        for name, key in keys.items():
-            dotted = f"{section}.{name}"
-            if name in table:
-                values[dotted] = _values(path.name, dotted, key, table[name])
-                axes += [dotted] if isinstance(table[name], list) else []
-            elif key.default is not None:
-                values[dotted] = (key.default,)
-    head = {name: _one(path.name, name, key, top.get(name)) for name, key in TOP.items()}
-    _refuse_contradictions(path.name, values)
-    if traces := values.get("feed.trace"):  # named relative to the experiment
-        values["feed.trace"] = tuple(str(path.parent / str(trace)) for trace in traces)
-    swept = any(axis.startswith("long_polling.") for axis in axes)
+def _experiment(
+    path: Path, source: str, document: Mapping[str, Any], besides: Iterable[Mapping[str, Any]]
+) -> Experiment:
+    file = path.name
+    head = {name: _one(file, name, key, document.get(name)) for name, key in TOP.items()}
+    settings = {name: value for name, value in document.items() if name not in {*TOP, *_FREE}}
+    free = {name: document.get(name, {}) for name in _FREE}
+    for name, table in free.items():
+        if not isinstance(table, dict):
+            raise InputError(f"{file}: {name} = {show(table)}, expected a table: [{name}]")
+    own, axes = _grid(file, settings, [*TOP, "transports", *ANYWHERE], [*section_names(), *_FREE, "also"])
+    also = []
+    for table in besides:
+        grid, swept = _grid(file, _merged(settings, table), ["transports", *ANYWHERE], section_names())
+        also.append(grid)
+        different = [key for key in grid.values if grid.values[key] != own.values.get(key)]
+        axes = list(dict.fromkeys([*axes, *swept, *different]))
+    swept_hold = any(axis.startswith("long_polling.") for axis in axes)
     return Experiment(
         name=path.stem,
         source=source,
         title=str(head["title"] or path.stem.replace("_", " ").capitalize()),
         question=str(head["question"] or leading_comment(source)),
-        transports=transports,
+        transports=own.transports,
         repeats=int(head["repeats"] or 0),
         seed=int(head["seed"] or 0),
         # The model of long polling needs one transit that was not measured in the cell it predicts.
-        reference=bool(swept if head["reference"] is None else head["reference"]),
-        values=values,
+        reference=bool(swept_hold if head["reference"] is None else head["reference"]),
+        values=own.values,
         axes=tuple(axes),
-        expect=_texts(path.name, "expect", _METRIC, tables.get("expect", {})),
-        target=_targets(path.name, tables.get("target", {})),
+        expect=_texts(file, "expect", _METRIC, free["expect"]),
+        target=_targets(file, free["target"]),
+        also=tuple(also),
     )
+
+
+def _grid(file: str, document: Mapping[str, Any], top: Iterable[str], known: Iterable[str]) -> tuple[Grid, list[str]]:
+    """Return the grid of a document that holds settings only, and the keys written as a list.
+
+    ``top`` and ``known`` are the keys and tables that may be in the place it comes from.
+    """
+    transports = _transports(file, document.get("transports"))
+    tables = {name: table for name, table in document.items() if isinstance(table, dict)}
+    single = {name: value for name, value in document.items() if name not in tables and name != "transports"}
+    for name, value in single.items():
+        if name in section_names():
+            raise InputError(f"{file}: {name} = {show(value)}, expected a table: [{name}]")
+    _refuse_unknown(file, "", single, top)
+    _refuse_unknown(file, "table ", tables, known)
+    values: dict[str, tuple[Value, ...]] = {}
+    axes: list[str] = []
+
+    def take(dotted: str, key: Key, table: Mapping[str, Any], name: str) -> None:
+        if name in table:
+            values[dotted] = _values(file, dotted, key, table[name])
+            axes.extend([dotted] if isinstance(table[name], list) else [])
+        elif key.default is not None:
+            values[dotted] = (key.default,)
+
+    for name, key in ANYWHERE.items():
+        take(name, key, single, name)
+    for section, keys in sections(transports, tables).items():
+        table = tables.get(section, {})
+        _refuse_unknown(file, f"{section}.", table, keys)
+        for name, key in keys.items():
+            take(f"{section}.{name}", key, table, name)
+    _refuse_contradictions(file, values)
+    return Grid(transports, values), axes
 
 
 def _refuse_unknown(file: str, prefix: str, table: Mapping[str, Any], known: Iterable[str]) -> None:
@@ -193,9 +282,12 @@ def _refuse_unknown(file: str, prefix: str, table: Mapping[str, Any], known: Ite
 
 def _value(file: str, dotted: str, key: Key, value: object) -> Value:
     try:
-        return accept(key, value)
+        accepted = accept(key, value)
     except ValueError as expected:
         raise InputError(f"{file}: {dotted} = {show(value)}, expected {expected}") from None
+    if key.file and not Path(str(accepted)).is_file():
+        raise InputError(f"{file}: {dotted} = {accepted}, expected a file that is there")
+    return accepted
 
 
 def _values(file: str, dotted: str, key: Key, written: object) -> tuple[Value, ...]:

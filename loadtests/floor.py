@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from loadtests import machine
+from loadtests.access import Access, of_ready
 from loadtests.clients import Client, Connected, Data, Emit, Input, Mark, Send, Stop, Subscriber, Timer
 from loadtests.control import ask, set_feed
 from loadtests.drivers import blocking
@@ -49,11 +50,11 @@ def measure(transports: Sequence[str]) -> dict[str, dict[str, float | int | None
     command += ["--rate", str(_RATE_HZ), "--schedule", "constant"]
     cpus, _ = machine.divide(machine.usable_cpus())
     with tempfile.TemporaryDirectory() as folder, running("server", command, Path(folder) / "log", cpus) as server:
-        said = ready(server, _READY_S)
+        at = of_ready(ready(server, _READY_S), {})
         now_ns = time.monotonic_ns()
-        set_feed(said["http"], now_ns + 20_000_000, now_ns + _FEED_NS)
+        set_feed(at, now_ns + 20_000_000, now_ns + _FEED_NS)
         time.sleep(0.1)
-        return {name: _of_transport(TRANSPORTS[name], said["http"], said["tcp"]) for name in transports}
+        return {name: _of_transport(TRANSPORTS[name], at) for name in transports}
 
 
 def table(floor: Mapping[str, Mapping[str, float | int | None]]) -> str:
@@ -69,9 +70,9 @@ def table(floor: Mapping[str, Mapping[str, float | int | None]]) -> str:
     return "\n".join(lines)
 
 
-def _of_transport(row: Transport, http: str, tcp: str | None) -> dict[str, float | int | None]:
-    newest = int(ask(http, "GET", "/stats")["published"].get("t0", 0))
-    who = subscriber(row, http, tcp, "t0", newest)
+def _of_transport(row: Transport, server: Access) -> dict[str, float | int | None]:
+    newest = int(ask(server, "GET", "/stats")["published"].get("t0", 0))
+    who = subscriber(row, server, "t0", newest)
     inner = client(row, who, interval_s=0.0)
     tape: list[bytes] = []
     transit_ms = _transits_ms(row, _taped(inner, tape))

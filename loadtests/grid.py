@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from loadtests.experiment import Experiment
-from loadtests.settings import SECTIONS, Settings, Value, show
+from loadtests.experiment import Experiment, Grid
+from loadtests.settings import ANYWHERE, SECTIONS, Settings, Value, show
 from loadtests.transports import TRANSPORTS
 
 REFERENCE_HOLD_S = 25.0
@@ -56,7 +56,11 @@ def cells(experiment: Experiment) -> list[Cell]:
     """Return every cell of every repeat, in the order they run."""
     ordered: list[Cell] = []
     for repeat in range(1, experiment.repeats + 1):
-        block = [cell for transport in experiment.transports for cell in _of_transport(experiment, transport, repeat)]
+        block: list[Cell] = []
+        for grid in experiment.grids:
+            for transport in grid.transports:
+                # What two grids have in common is one cell.
+                block += [cell for cell in _of_transport(experiment, grid, transport, repeat) if cell not in block]
         random.Random(f"{experiment.seed}/{repeat}").shuffle(block)
         ordered += block
     return ordered
@@ -77,10 +81,10 @@ def estimate_s(cell: Cell) -> float:
     return _STARTING_S + connecting + window + drain_s(cell)
 
 
-def _of_transport(experiment: Experiment, transport: str, repeat: int) -> Iterator[Cell]:
-    keys = [key for key in experiment.values if _applies(key, transport)]
+def _of_transport(experiment: Experiment, grid: Grid, transport: str, repeat: int) -> Iterator[Cell]:
+    keys = [key for key in grid.values if _applies(key, transport)]
     combinations = [
-        dict(zip(keys, values, strict=True)) for values in itertools.product(*(experiment.values[key] for key in keys))
+        dict(zip(keys, values, strict=True)) for values in itertools.product(*(grid.values[key] for key in keys))
     ]
     swept = [axis for axis in experiment.axes if axis in keys]
     for settings in combinations:
@@ -94,6 +98,8 @@ def _of_transport(experiment: Experiment, transport: str, repeat: int) -> Iterat
 
 
 def _applies(key: str, transport: str) -> bool:
+    if key in ANYWHERE:
+        return True
     section, _, name = key.partition(".")
     if section not in SECTIONS:
         return section == TRANSPORTS[transport].client

@@ -91,7 +91,7 @@ def _experiment(experiment: Experiment) -> dict[str, Any]:
     return {
         "title": experiment.title,
         "question": experiment.question,
-        "axes": {axis: list(experiment.values[axis]) for axis in experiment.axes},
+        "axes": {axis: list(experiment.on_axis(axis)) for axis in experiment.axes},
         "expect": dict(experiment.expect),
         "seed": experiment.seed,
         "repeats": experiment.repeats,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtests import floor, machine, run_file
+from loadtests.access import AccessError
 from loadtests.cell import PROGRAMS, CellError, Programs, Record, collect, measure
 from loadtests.control import ControlError
 from loadtests.experiment import Experiment
@@ -23,7 +24,7 @@ from loadtests.settings import InputError
 from loadtests.verify import VerifyError
 
 INTERRUPTED = "interrupted"
-FAILURES = (CellError, ProgramError, ControlError, VerifyError, OSError)
+FAILURES = (CellError, ProgramError, ControlError, VerifyError, AccessError, OSError)
 """What the world can do to a cell; anything else is a mistake of ours and stops the run."""
 
 

@@ -11,7 +11,7 @@ import difflib
 import math
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from loadtests.transports import TRANSPORTS, Transport
@@ -29,7 +29,8 @@ class Key:
     """One key: its kind, its default (None: leave it to the server), its bounds, and what it is.
 
     ``choices`` of the key's kind are all it accepts; words among a number's choices are accepted besides. ``flag`` is
-    the server's; ``transports`` are those it applies to (empty: all).
+    the server's; ``transports`` are those it applies to (empty: all). ``aliases`` are other ways to write a choice, by
+    how ``show`` writes them; ``file`` says that the value is the path of a file.
     """
 
     kind: type
@@ -40,6 +41,8 @@ class Key:
     choices: tuple[Value, ...] = ()
     flag: str = ""
     transports: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    file: bool = False
 
 
 _DEFLATE = ("websocket", "stomp_websocket")
@@ -51,6 +54,14 @@ TOP: dict[str, Key] = {
     "seed": Key(int, 1, "events, phases and the order of cells follow from it", 0),
     "reference": Key(bool, None, "measure one transit of long polling (a poll always held) in cells of its own"),
 }
+
+ANYWHERE: dict[str, Key] = {
+    "tls": Key(
+        str, "off", "TLS version between server and load", choices=("off", "1.2", "1.3"),
+        aliases={"true": "1.3", "false": "off"},
+    ),
+}  # fmt: skip
+"""Keys at the top of an experiment that are settings of a cell, and so may be axes."""
 
 SECTIONS: dict[str, dict[str, Key]] = {
     "feed": {
@@ -67,7 +78,9 @@ SECTIONS: dict[str, dict[str, Key]] = {
         ),
         "burst_on_s": Key(float, None, "bursty: mean length of a burst", 1e-6, 1e6, flag="--burst-on"),
         "burst_off_s": Key(float, None, "bursty: mean silence between bursts", 0, 1e6, flag="--burst-off"),
-        "trace": Key(str, None, "trace: CSV file of due times, relative to the experiment's", flag="--trace"),
+        "trace": Key(
+            str, None, "trace: CSV file of due times, relative to the experiment's", flag="--trace", file=True
+        ),
     },
     "load": {
         "subscribers": Key(int, 50, "how many subscribers", 1),
@@ -76,6 +89,17 @@ SECTIONS: dict[str, dict[str, Key]] = {
         "workers": Key(int, 1, "Locust processes", 1, 256),
         "spawn_rate_hz": Key(float, 1000.0, "subscribers connected per second", 0.1, 100_000),
         "subscribers_per_user": Key(int, 1, "subscribers in one Locust user (a user costs about 10 KiB)", 1),
+        "connect_timeout_s": Key(float, 5.0, "how long a TCP connection may take to stand", 0.001, 3600),
+        "handshake_timeout_s": Key(
+            float, 10.0, "how long TLS, and an upgrade or a first answer, may take after that", 0.001, 3600
+        ),
+        "response_timeout_s": Key(float, 10.0, "how long an answer may take, beyond a long poll's hold", 0.001, 3600),
+        "backoff_s": Key(float, 0.5, "pause before the first attempt to reconnect; doubled each time", 0, 3600),
+        "backoff_max_s": Key(float, 30.0, "the longest such pause", 0, 86_400),
+        "ca_file": Key(str, None, "authorities (PEM) to trust instead of the system's: a target's", file=True),
+        "insecure": Key(bool, False, "accept any certificate"),
+        "token_file": Key(str, None, "file whose first line is the bearer token", flag="--token-file", file=True),
+        "login_file": Key(str, None, "file whose line is STOMP's user:passcode", flag="--login-file", file=True),
     },
     "server": {
         "heartbeat_s": Key(
@@ -149,6 +173,8 @@ def expectation(key: Key) -> str:
 def accept(key: Key, value: object) -> Value:
     """Return the value as the key's kind; ValueError with the expectation when it is not acceptable."""
     own = _own_choices(key)
+    if key.kind is str and own and isinstance(value, bool | float):  # tls = 1.3, tls = true
+        value = key.aliases.get(show(value), show(value))
     if isinstance(value, str) and (value in key.choices or (key.kind is str and not own)):
         return value
     if key.kind is bool and isinstance(value, bool):
@@ -184,7 +210,8 @@ def show(value: object) -> str:
 
 def server_flags(settings: Settings) -> list[str]:
     """Turn a cell's settings into flags of ``python -m servers``; keys that are not set give none."""
-    flags: list[str] = []
+    version = settings.get("tls", "off")
+    flags: list[str] = [] if version == "off" else ["--tls", "--tls-version", str(version)]
     for section, keys in SECTIONS.items():
         for name, key in keys.items():
             value = settings.get(f"{section}.{name}")

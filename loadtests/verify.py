@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from loadtests.access import Access, of_ready
 from loadtests.clients import Address, Client, Close, Connect, Data, Eof, Subscriber, Timer, Wake
 from loadtests.control import publish
 from loadtests.drivers import blocking
@@ -41,49 +42,53 @@ class VerifyError(Exception):
     """The server does not keep to the wire contract; the message says which check, what was expected and what came."""
 
 
-def verify(transport: str, http: str, tcp: str | None) -> dict[str, Any]:
-    """Check a running server; returns ``{"checks": [name, ...], "seconds": s}``, raises VerifyError or ControlError."""
+def verify(transport: str, server: Access) -> dict[str, Any]:
+    """Check a running server; returns ``{"checks": [name, ...], "seconds": s}``.
+
+    Raises VerifyError, ControlError or AccessError.
+    """
     started = time.monotonic()
     row = TRANSPORTS[transport]
     nonce = secrets.token_hex(4)
-    rows = _listen(row, http, tcp, f"verify-{nonce}")
+    rows = _listen(row, server, f"verify-{nonce}")
     _expect(row, "backlog", BACKLOG, rows[: len(BACKLOG)])
     _expect(row, "order", LIVE, rows[len(BACKLOG) : len(BACKLOG) + len(LIVE)])
     resumed = rows[len(BACKLOG) + len(LIVE) :]
     _expect(row, "resume", AFTER_CUT, resumed)
     if not all(one[_ATTEMPT] for one in resumed):
         raise VerifyError(f"{row.name}: resume: expected events on a new connection, got them on the one that was cut")
-    _refusal(row, http, tcp, f"verify-no-{nonce}")
+    _refusal(row, server, f"verify-no-{nonce}")
     return {"checks": ["backlog", "order", "resume", "refusal"], "seconds": time.monotonic() - started}
 
 
-def of_server(transport: str, target: str, tcp: str | None) -> dict[str, Any]:
-    """Check a server that somebody else has started at ``target``."""
-    if urlsplit(target).scheme not in {"http", "https"} or not urlsplit(target).hostname:
-        raise InputError(f"--target {target}: expected an address such as http://127.0.0.1:8080")
-    if TRANSPORTS[transport].scheme == "tcp" and not tcp:
+def of_server(transport: str, server: Access) -> dict[str, Any]:
+    """Check a server that somebody else has started."""
+    if urlsplit(server.http).scheme not in {"http", "https"} or not urlsplit(server.http).hostname:
+        raise InputError(f"--target {server.http}: expected an address such as http://127.0.0.1:8080")
+    if TRANSPORTS[transport].scheme == "tcp" and not server.tcp:
         raise InputError(f"{transport}: expected the target's own port as --tcp HOST:PORT")
-    return verify(transport, target.rstrip("/"), tcp)
+    return verify(transport, server)
 
 
-def of_own_server(transport: str) -> dict[str, Any]:
-    """Start our server of one transport, check it and end it."""
-    command = [sys.executable, "-m", "servers", transport, "--port", "0", "--control"]
-    with tempfile.TemporaryDirectory() as folder, running("server", command, Path(folder) / "log", []) as server:
-        said = ready(server, _READY_S)
-        return verify(transport, said["http"], said["tcp"])
+def of_own_server(transport: str, *flags: str) -> dict[str, Any]:
+    """Start our server of one transport, with these flags besides, check it and end it."""
+    command = [sys.executable, "-m", "servers", transport, "--port", "0", "--control", *flags]
+    with tempfile.TemporaryDirectory() as folder, running("server", command, Path(folder) / "log", []) as program:
+        return verify(transport, of_ready(ready(program, _READY_S), {}))
 
 
-def subscriber(transport: Transport, http: str, tcp: str | None, topic: str, after: int | None) -> Subscriber:
+def subscriber(transport: Transport, server: Access, topic: str, after: int | None) -> Subscriber:
     """Return the subscriber of one topic of a server."""
     if transport.scheme == "tcp":
-        if not tcp:
+        if not server.tcp:
             raise VerifyError(f"{transport.name}: the server names no port for it")
-        host, _, port = tcp.rpartition(":")
-        return Subscriber(0, topic, 0, Address(host.strip("[]"), int(port)), after=after)
-    url = urlsplit(http)
-    address = Address(url.hostname or "", url.port or 80, tls=url.scheme == "https")
-    return Subscriber(0, topic, 0, address, url.path + transport.path.replace("{topic}", topic), after)
+        host, _, port = server.tcp.rpartition(":")
+        return Subscriber(0, topic, 0, Address(host.strip("[]"), int(port), server.tls), after=after)
+    url = urlsplit(server.template or server.http)
+    tls = url.scheme in {"https", "wss"}
+    path = url.path + (f"?{url.query}" if url.query else "") if server.template else url.path + transport.path
+    address = Address(url.hostname or "", url.port or (443 if tls else 80), tls)
+    return Subscriber(0, topic, 0, address, path.replace("{topic}", topic), after)
 
 
 def client(transport: Transport, who: Subscriber, **wanted: float) -> Client:
@@ -102,14 +107,14 @@ def checked_data(topic: str, seq: int, text: str) -> str:
     return f'{{"crc32":"{zlib.crc32(f"{topic}|{seq}|{rest}".encode()):08x}"{rest}'
 
 
-def _listen(row: Transport, http: str, tcp: str | None, topic: str) -> list[tuple[int, ...]]:
+def _listen(row: Transport, server: Access, topic: str) -> list[tuple[int, ...]]:
     """Receive the three groups of events, the last over a new connection; returns the delivery rows."""
     rows = blocking.Rows()
     cut: list[bool] = []
 
     def announce(seqs: Sequence[int]) -> None:
         for seq in seqs:
-            numbered = publish(http, topic, checked_data(topic, seq, f"{_AWKWARD} {seq}"))
+            numbered = publish(server, topic, checked_data(topic, seq, f"{_AWKWARD} {seq}"))
             if numbered != seq:
                 raise VerifyError(f"{row.name}: publish: expected seq {seq}, got {numbered}")
 
@@ -124,7 +129,7 @@ def _listen(row: Transport, http: str, tcp: str | None, topic: str) -> list[tupl
         return len(rows.deliveries) >= AFTER_CUT[-1]
 
     announce(BACKLOG)
-    listening = _cuttable(client(row, subscriber(row, http, tcp, topic, 0), interval_s=_POLL_S), cut)
+    listening = _cuttable(client(row, subscriber(row, server, topic, 0), interval_s=_POLL_S), cut)
     outcome = blocking.run(listening, rows, until=done, timeout_s=_PATIENCE_S)
     if not outcome.met:
         came = _sequence(rows.deliveries)
@@ -166,9 +171,9 @@ def _hurried(command: Any) -> Any:
     return tuple(Wake(1) if isinstance(one, Wake) else one for one in several)
 
 
-def _refusal(row: Transport, http: str, tcp: str | None, topic: str) -> None:
+def _refusal(row: Transport, server: Access, topic: str) -> None:
     rows = blocking.Rows()
-    asked = client(row, subscriber(row, http, tcp, topic, 0), interval_s=_POLL_S, hold_s=_POLL_S)
+    asked = client(row, subscriber(row, server, topic, 0), interval_s=_POLL_S, hold_s=_POLL_S)
     outcome = blocking.run(asked, rows, until=lambda: bool(rows.responses or rows.connections), timeout_s=_PATIENCE_S)
     accepted = any(one.subscribed_ns is not None for one in rows.connections)
     statuses = [status for _, _, _, status, *_ in rows.responses]

@@ -25,7 +25,7 @@ def read(tmp_path, text=TOML, name="tiny"):
     return experiment.read(path)
 
 
-def verified(_transport, _http, _tcp):
+def verified(_transport, _server):
     return {"checks": ["backlog"], "seconds": 0.0}
 
 

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from loadtests import cell as module
+from loadtests.access import Access
 from loadtests.cell import CellError, blank, collect, load_command, measure, server_command, summary
 from loadtests.grid import cells
 from loadtests.process import ProgramError
@@ -21,7 +22,7 @@ CPUS = {"server": [], "load": []}
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(module, "_SUBSCRIBE_S", 0.5)
+    monkeypatch.setattr(module, "_SUBSCRIBE_S", 10.0)
     monkeypatch.setattr(module, "_STATUS_S", 0.02)
     monkeypatch.setattr(module, "_SETTLE_NS", 50_000_000)
     monkeypatch.setattr(module, "_READY_S", 5.0)
@@ -80,8 +81,10 @@ def test_resources_are_sampled_at_every_mark(tiny):
         ("well", "alone", CellError, r"2 of 3 subscribers had subscribed after .* s; failures: refused \(1\)"),
     ],
 )
-def test_a_cell_that_cannot_be_measured_says_why_and_leaves_no_process(tiny, server, load, error, why):
+def test_a_cell_that_cannot_be_measured_says_why_and_leaves_no_process(tiny, monkeypatch, server, load, error, why):
     cell, record, folder = tiny
+    if load == "alone":
+        monkeypatch.setattr(module, "_SUBSCRIBE_S", 2.0)
     with pytest.raises(error, match=why):
         measure(cell, record, folder, CPUS, fakes.programs(server, load))
     left = [child for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE]
@@ -145,3 +148,14 @@ def test_command_lines_follow_the_cells_settings(tmp_path):
     load = " ".join(load_command(cell, tmp_path / "plan.json"))
     assert "--headless -u 3 -r 25 " in load, "3 users hold 10 subscribers, 4 each"
     assert load.endswith("--processes 2 SSESubscriber")
+
+
+def test_the_plan_says_how_long_to_wait_and_how_to_come_back(tmp_path):
+    text = fakes.TOML + "connect_timeout_s = 1\nbackoff_s = 0.1\ninsecure = true\n"
+    cell = cells(fakes.read(tmp_path, 'tls = "1.2"\n' + text))[0]
+    assert " --tls --tls-version 1.2 " in " ".join(server_command(cell))
+    plan = module._plan(cell, Access("https://h:1", None, "1.2"), tmp_path)
+    assert plan["tls"] == {"version": "1.2", "ca_file": None, "insecure": False}
+    assert plan["timeouts"] == {"connect_s": 1.0, "handshake_s": 10.0, "response_s": 10.0}
+    assert plan["backoff"] == {"first_s": 0.1, "max_s": 30.0}
+    assert plan["target"] is None

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from loadtests.access import Access
 from loadtests.control import ControlError, ask, publish, set_feed
 
 ANSWERS = {
@@ -51,7 +52,7 @@ def server():
 
 def test_the_answers_object_is_returned(server):
     url, seen = server
-    assert ask(url, "GET", "/stats") == {"published": {}}
+    assert ask(Access(url), "GET", "/stats") == {"published": {}}
     assert seen == [("GET", "/stats", b"")]
 
 
@@ -65,17 +66,17 @@ def test_the_answers_object_is_returned(server):
 )
 def test_another_answer_is_quoted(server, path, message):
     with pytest.raises(ControlError, match=message):
-        ask(server[0], "GET", path)
+        ask(Access(server[0]), "GET", path)
 
 
 def test_a_server_that_is_not_there_is_named(server):
     with pytest.raises(ControlError, match=r"GET http://127\.0\.0\.1:1/stats: .*refused"):
-        ask("http://127.0.0.1:1", "GET", "/stats")
+        ask(Access("http://127.0.0.1:1"), "GET", "/stats")
 
 
 def test_the_feed_is_set_by_the_wire_contract(server):
     url, seen = server
-    set_feed(url, 5, 9)
+    set_feed(Access(url), 5, 9)
     assert [(method, path, json.loads(body)) for method, path, body in seen] == [
         ("PUT", "/feed", {"epoch_ns": 5, "stop_ns": 9})
     ]
@@ -83,7 +84,7 @@ def test_the_feed_is_set_by_the_wire_contract(server):
 
 def test_publishing_returns_the_seq(server):
     url, seen = server
-    assert publish(url, "x", "dätum") == 4
+    assert publish(Access(url), "x", "dätum") == 4
     assert seen[0] == ("POST", "/publish/x", "dätum".encode())
     with pytest.raises(ControlError, match=r"expected a whole number as seq"):
-        publish(url, "odd", "")
+        publish(Access(url), "odd", "")

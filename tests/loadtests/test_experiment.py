@@ -160,3 +160,73 @@ def test_the_experiments_that_come_with_the_program_can_be_read_in_every_suite(s
 
 def test_the_default_suite_is_every_experiment():
     assert experiment.in_suite("default") == experiment.available()
+
+
+ALSO = """transports = ["sse", "websocket"]
+tls = "off"
+[load]
+subscribers = [10, 100]
+[[also]]
+tls = 1.3
+load.subscribers = 100
+[smoke]
+also = []
+"""
+
+
+def test_tls_is_a_key_at_the_top_and_may_be_an_axis(tmp_path):
+    path = write(tmp_path, 'transports = ["sse"]\ntls = [false, 1.2, true]')
+    assert experiment.read(path).values["tls"] == ("off", "1.2", "1.3")
+    assert experiment.read(path).axes == ("tls",)
+    one = experiment.read(path, assignments=["tls=1.3"])
+    assert (one.values["tls"], one.axes) == (("1.3",), ())
+    with pytest.raises(InputError, match=r'plain\.toml: tls = 1\.1, expected "off" or "1\.2" or "1\.3"'):
+        experiment.read(path, assignments=["tls=1.1"])
+
+
+def test_what_is_measured_also_is_the_experiment_with_keys_replaced(tmp_path):
+    one = experiment.read(write(tmp_path, ALSO))
+    assert one.axes == ("load.subscribers", "tls"), "a key in which a grid differs is an axis"
+    (beside,) = one.also
+    assert beside.transports == ("sse", "websocket")
+    assert (beside.values["tls"], beside.values["load.subscribers"]) == (("1.3",), (100,))
+    assert one.on_axis("tls") == ("off", "1.3")
+    assert one.on_axis("load.subscribers") == (10, 100)
+
+
+def test_an_override_holds_beside_the_grid_too(tmp_path):
+    path = write(tmp_path, ALSO)
+    assert experiment.read(path, suite="smoke").also == ()
+    assert experiment.read(path, assignments=["also=[]"]).axes == ("load.subscribers",)
+    (beside,) = experiment.read(path, assignments=["load.subscribers=7"]).also
+    assert beside.values["load.subscribers"] == (7,)
+    (beside,) = experiment.only(experiment.read(path), ["sse"]).also
+    assert beside.transports == ("sse",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("also = 3", "x.toml: also = 3, expected tables: [[also]]"),
+        ("[[also]]\nrepeats = 2", "x.toml: repeats is not a key that exists"),
+        ("[[also]]\nexpect.lost = '== 0'", "x.toml: table expect is not a key that exists"),
+        ("[[also]]\nload.subscribers = 0", "x.toml: load.subscribers = 0, expected a whole number of at least 1"),
+        ("load = 3", "x.toml: load = 3, expected a table: [load]"),
+        ("expect = 3", "x.toml: expect = 3, expected a table: [expect]"),
+        ("[load]\ntoken_file = 'none'", "x.toml: load.token_file = "),
+    ],
+)
+def test_a_mistake_beside_the_grid_is_one_line_too(tmp_path, text, message):
+    with pytest.raises(InputError) as caught:
+        experiment.read(write(tmp_path, f'transports = ["sse"]\n{text}', "x.toml"))
+    assert str(caught.value).startswith(message)
+
+
+def test_a_file_is_named_from_where_its_name_is_written(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "token").write_text("t")
+    (tmp_path / "here" / "other").write_text("t")
+    path = write(tmp_path, 'transports = ["sse"]\n[load]\ntoken_file = "token"')
+    monkeypatch.chdir(tmp_path / "here")
+    assert experiment.read(path).values["load.token_file"] == (str(tmp_path / "token"),)
+    assert experiment.read(path, assignments=["load.token_file=other"]).values["load.token_file"] == ("other",)

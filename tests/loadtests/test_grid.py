@@ -111,3 +111,17 @@ def test_a_cell_is_estimated_at_more_than_its_window(read):
         read('transports = ["sse"]\n[load]\nwarmup_s = 2\nmeasure_s = 5\nsubscribers = 100\nspawn_rate_hz = 50')
     )
     assert estimate_s(cell[0]) == pytest.approx(1.5 + 2 + 2 + 5 + 0.3)
+
+
+def test_what_two_grids_have_in_common_is_measured_once(read):
+    text = 'transports = ["sse", "long_polling"]\n[load]\nsubscribers = [10, 100]\n[long_polling]\nhold_s = [1, 2]\n'
+    text += '[[also]]\ntls = ["off", "1.3"]\nload.subscribers = 100\n'
+    ordered = cells(read(text))
+    assert len({cell.id for cell in ordered}) == len(ordered)
+    assert {(c.settings["load.subscribers"], c.settings["tls"]) for c in ordered} == {
+        (10, "off"),
+        (100, "off"),
+        (100, "1.3"),
+    }
+    assert Counter(cell.transport for cell in ordered) == {"sse": 3, "long_polling": 6 + 3}
+    assert all("tls=" in cell.name for cell in ordered)

@@ -109,7 +109,7 @@ def test_the_list_names_every_experiment_with_its_question(capsys):
 
 
 def test_verify_goes_on_after_a_failure_and_ends_with_1(monkeypatch, capsys):
-    def of_server(name, target, tcp):
+    def of_server(name, _server):
         if name == "sse":
             raise ControlError("POST /publish: refused")
         return {"checks": ["backlog", "order"], "seconds": 0.5}

@@ -115,6 +115,27 @@ def test_topics_are_a_number_or_one_for_each_subscriber():
     assert topic_count({"feed.topics": "per_subscriber", "load.subscribers": 10}) == 10
 
 
+@pytest.mark.parametrize(
+    ("written", "version"),
+    [("1.3", "1.3"), (1.3, "1.3"), (1.2, "1.2"), (True, "1.3"), (False, "off"), ("off", "off")],
+)
+def test_tls_is_a_version_however_it_is_written(written, version):
+    assert accept(settings.ANYWHERE["tls"], written) == version
+
+
+@pytest.mark.parametrize("written", ["1.1", 1, 1.1, "true", None])
+def test_another_tls_is_refused_with_the_choices(written):
+    with pytest.raises(ValueError, match=r'^"off" or "1\.2" or "1\.3"$'):
+        accept(settings.ANYWHERE["tls"], written)
+
+
+def test_tls_and_secrets_become_flags_of_the_server():
+    assert server_flags({"tls": "off"}) == []
+    assert server_flags({"tls": "1.2", "load.token_file": "t", "load.login_file": "l", "load.ca_file": "c"}) == [
+        "--tls", "--tls-version", "1.2", "--token-file", "t", "--login-file", "l",
+    ]  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     interval_s: float = field(default=1.0, metadata={"help": "pause", "min": 0, "max": 60})

@@ -9,6 +9,7 @@ import zlib
 import pytest
 
 from loadtests import verify as module
+from loadtests.access import Access, of_ready
 from loadtests.clients import Emit
 from loadtests.process import ready, running
 from loadtests.records import DELIVERY
@@ -23,13 +24,12 @@ SEQ, ATTEMPT = DELIVERY.index("seq"), DELIVERY.index("connection")
 def server(tmp_path_factory):
     command = [sys.executable, "-m", "servers", "all", "--port", "0", "--control"]
     with running("server", command, tmp_path_factory.mktemp("server") / "log", []) as program:
-        said = ready(program, 20)
-        yield said["http"], said["tcp"]
+        yield of_ready(ready(program, 20), {})
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_our_servers_pass(server, transport):
-    result = verify(transport, *server)
+    result = verify(transport, server)
     assert result["checks"] == ["backlog", "order", "resume", "refusal"]
     assert result["seconds"] > 0
 
@@ -93,7 +93,7 @@ def test_what_a_wrong_server_delivers_is_quoted(server, monkeypatch, change, mes
     monkeypatch.setattr(module, "_PATIENCE_S", 0.5)
     monkeypatch.setattr(module, "client", spoil(change))
     with pytest.raises(VerifyError, match=message):
-        verify("websocket", *server)
+        verify("websocket", server)
 
 
 @pytest.mark.parametrize(
@@ -103,13 +103,13 @@ def test_what_a_wrong_server_delivers_is_quoted(server, monkeypatch, change, mes
 def test_a_server_that_knows_every_topic_does_not_pass(server, monkeypatch, transport, message):
     real = module.subscriber
 
-    def known(row, http, tcp, topic, after):
-        return real(row, http, tcp, "t0" if topic.startswith("verify-no-") else topic, after)
+    def known(row, server, topic, after):
+        return real(row, server, "t0" if topic.startswith("verify-no-") else topic, after)
 
     monkeypatch.setattr(module, "_PATIENCE_S", 0.5)
     monkeypatch.setattr(module, "subscriber", known)
     with pytest.raises(VerifyError, match=message):
-        verify(transport, *server)
+        verify(transport, server)
 
 
 def test_data_checks_itself_as_the_wire_contract_says():
@@ -119,21 +119,29 @@ def test_data_checks_itself_as_the_wire_contract_says():
 
 
 def test_a_subscriber_goes_where_its_transport_is():
-    http, tcp = "http://127.0.0.1:8080", "[::1]:61613"
-    sse = subscriber(TRANSPORTS["sse"], http, tcp, "t0", 5)
+    server = Access("http://127.0.0.1:8080", "[::1]:61613")
+    sse = subscriber(TRANSPORTS["sse"], server, "t0", 5)
     assert (str(sse.address), sse.path, sse.after) == ("127.0.0.1:8080", "/sse/t0", 5)
-    bare = subscriber(TRANSPORTS["stomp_tcp"], http, tcp, "t0", None)
+    bare = subscriber(TRANSPORTS["stomp_tcp"], server, "t0", None)
     assert (str(bare.address), bare.path, bare.after) == ("[::1]:61613", "", None)
     with pytest.raises(VerifyError, match=r"the server names no port"):
-        subscriber(TRANSPORTS["stomp_tcp"], http, None, "t0", 0)
+        subscriber(TRANSPORTS["stomp_tcp"], Access("http://127.0.0.1:8080"), "t0", 0)
+
+
+def test_a_subscriber_goes_where_its_transport_is_on_a_target():
+    server = Access("https://push.example/v1", "push.example:61614", template="wss://push.example/live/{topic}?v=2")
+    live = subscriber(TRANSPORTS["websocket"], server, "t7", None)
+    assert (str(live.address), live.address.tls, live.path) == ("push.example:443", True, "/live/t7?v=2")
+    assert subscriber(TRANSPORTS["stomp_tcp"], server, "t0", 0).address.tls
+    assert subscriber(TRANSPORTS["sse"], Access("https://push.example/v1"), "t0", 0).path == "/v1/sse/t0"
 
 
 def test_a_target_that_is_no_address_is_bad_input():
     with pytest.raises(InputError, match=r"--target localhost: expected an address such as"):
-        of_server("sse", "localhost", None)
+        of_server("sse", Access("localhost"))
     with pytest.raises(InputError, match=r"stomp_tcp: expected the target's own port"):
-        of_server("stomp_tcp", "http://127.0.0.1:1", None)
+        of_server("stomp_tcp", Access("http://127.0.0.1:1"))
 
 
 def test_a_running_server_is_verified_by_its_address(server):
-    assert of_server("long_polling", server[0] + "/", None)["checks"]
+    assert of_server("long_polling", server)["checks"]
