@@ -80,7 +80,9 @@ Who may come in
 Started with a token, every request but ``/health`` needs ``Authorization: Bearer TOKEN`` (RFC 6750), else 401 with
 ``WWW-Authenticate: Bearer``; started with a login, STOMP's CONNECT needs ``login`` and ``passcode``, else ERROR. A
 request with an ``Origin`` that is neither the server's own nor on its list is refused with 403 where it upgrades or
-changes state; one without ``Origin`` comes from no browser and is let in.
+changes state; one without ``Origin`` comes from no browser and is let in. Bound to loopback, a request whose ``Host``
+is neither an address nor ``localhost`` nor a name the server was given is answered 421: a page's own name that was
+pointed here (DNS rebinding).
 
 READY, health, clock, stats
 ---------------------------

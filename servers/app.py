@@ -18,40 +18,36 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import parse_qsl, unquote
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from servers import options as command_line
-from servers import service
+from servers import service, tls
+from servers.access import Access
 from servers.feed import Feed, FeedError
+from servers.http_connection import HttpServer
 from servers.responses import PROBLEM, Problem, Written
 from servers.site import Handler, Query, Request, Site
 from servers.timer import make_timer
 
 BACKLOG = 4096  # aiohttp's 128 overflows when a thousand subscribers connect
-IDLE_S = 3630.0  # an idle connection is the client's to close; aiohttp's own default, longer than any proxy's
 GOODBYE_S = 0.8  # what the protocols' goodbyes may take
 CUT_S = 0.1  # what the requests still in progress may take after that
 
 _TOPIC = "/{topic}"
+
+Factory = Callable[[], asyncio.BaseProtocol]
 _NO_QUERY: Query = {}
 
 logger = logging.getLogger("servers")
 
 
-class _Mistakes(logging.Filter):
-    """Counts what clients get wrong below HTTP, where aiohttp would print a traceback."""
+def _guarded(access: Access, handler: Handler) -> Handler:
+    """Return the handler with its check of Origin before it."""
 
-    def __init__(self, site: Site) -> None:
-        super().__init__()
-        self._drops = site.counters.drops
+    async def checked(request: Request, topic: str, query: Query) -> web.StreamResponse:
+        access.check_origin(request)
+        return await handler(request, topic, query)
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let through what is our own mistake."""
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, HttpProcessingError):
-            self._drops["malformed_http"] += 1
-            return False
-        return True
+    return checked
 
 
 class Dispatcher:
@@ -59,10 +55,18 @@ class Dispatcher:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._exact = {path: handlers for path, handlers in site.routes.items() if not path.endswith(_TOPIC)}
-        self._topics = {
-            path.removesuffix(_TOPIC): handlers for path, handlers in site.routes.items() if path.endswith(_TOPIC)
-        }
+        access = Access.of(site.options)
+        self._check = access.check
+        self._exact: dict[str, dict[str, Handler]] = {}
+        self._topics: dict[str, dict[str, Handler]] = {}
+        for path, handlers in site.routes.items():
+            safe = handlers
+            if path in site.guarded:
+                safe = {method: _guarded(access, handler) for method, handler in handlers.items()}
+            if path.endswith(_TOPIC):
+                self._topics[path.removesuffix(_TOPIC)] = safe
+            else:
+                self._exact[path] = safe
 
     def _find(self, path: str, method: str) -> tuple[Handler, str]:
         """Return the handler and the topic in the path; raises the 404 or 405."""
@@ -87,6 +91,7 @@ class Dispatcher:
         if "%" in path:
             path = unquote(path)
         try:
+            self._check(request, path)
             handler, topic = self._find(path, request.method)
             return await handler(request, topic, dict(parse_qsl(query, keep_blank_values=True)) if query else _NO_QUERY)
         except Problem as problem:
@@ -95,6 +100,8 @@ class Dispatcher:
             return self._refuse(request, service.problem_of(error))
 
     def _refuse(self, request: Request, problem: Problem) -> Written:
+        if problem.reason:
+            self._site.counters.drops[problem.reason] += 1
         return self._site.answer(request, problem.status, PROBLEM + problem.headers, problem.body())
 
 
@@ -114,28 +121,38 @@ async def serve(options: argparse.Namespace) -> AsyncIterator[dict[str, object]]
     ``options`` come from ``servers.options.parse``. Raises OSError when an address cannot be had.
     """
     site = build(options)
-    web_server = web.Server(
-        Dispatcher(site), handler_cancellation=True, access_log=None, logger=logger, keepalive_timeout=IDLE_S
-    )
-    mistakes = _Mistakes(site)
-    logger.addFilter(mistakes)
+    web_server = HttpServer(Dispatcher(site), site)
     async with AsyncExitStack() as stack:
-        stack.callback(logger.removeFilter, mistakes)
         stack.push_async_callback(_end, site, web_server)  # runs last: nobody can connect any more
-        http = await _listen(stack, "--port", options.host, options.port, web_server)
-        tcp = None if site.tcp is None else await _listen(stack, "--tcp-port", options.host, options.tcp_port, site.tcp)
+        said, wrap = _tls(stack, site, options)
+        http = await _listen(stack, "--port", options.host, options.port, wrap(web_server))
+        tcp = site.tcp and await _listen(stack, "--tcp-port", options.host, options.tcp_port, wrap(site.tcp))
         timer = make_timer(asyncio.get_running_loop(), site.feed.wake)
         stack.callback(timer.close)
         site.feed.arm = timer.set
         if not options.control:
             site.feed.start(site.feed.clock())
-        transports = list(options.modules)
-        yield {"ready": True, "pid": os.getpid(), "http": f"http://{http}", "tcp": tcp, "transports": transports}
+        scheme = "http" if said is None else "https"
+        yield {
+            "ready": True, "pid": os.getpid(), "http": f"{scheme}://{http}", "tcp": tcp, "tls": said,
+            "transports": list(options.modules),
+        }  # fmt: skip
 
 
-async def _listen(
-    stack: AsyncExitStack, flag: str, host: str, port: int, protocol: Callable[[], asyncio.BaseProtocol]
-) -> str:
+def _tls(
+    stack: AsyncExitStack, site: Site, options: argparse.Namespace
+) -> tuple[dict[str, object] | None, Callable[[Factory], Factory]]:
+    """Return what READY says of TLS, and what makes a port speak it."""
+    settings: tls.TlsSettings | None = options.tls
+    if settings is None:
+        return None, lambda protocol: protocol
+    context = tls.make_context(settings)
+    ca_file = None if settings.certificate else stack.enter_context(tls.throw_away(context, options.host))
+    said: dict[str, object] = {"versions": list(settings.versions), "ca_file": ca_file}
+    return said, lambda protocol: tls.wrapped(site, context, settings, protocol)
+
+
+async def _listen(stack: AsyncExitStack, flag: str, host: str, port: int, protocol: Factory) -> str:
     """Listen until the stack unwinds; returns ``HOST:PORT``."""
     try:
         server = await asyncio.get_running_loop().create_server(protocol, host, port, backlog=BACKLOG)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from servers import discover
+from servers import access, discover, tls
 from servers.feed import FeedSettings
 from servers.payload import LEAST_BYTES, TEXTS
 from servers.schedule import SCHEDULES, Schedule, TraceError, read_trace, trace_rate_hz
@@ -25,6 +25,7 @@ EXAMPLES = """examples:
 _LOG_EVENTS = 100_000  # held by all topics together, unless told otherwise
 
 Number = TypeVar("Number", int, float)
+Read = TypeVar("Read")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -61,6 +62,65 @@ _RATE = _number(float, 1e-6, 1e6, "events per second of each topic, more than 0,
 _PORT = _whole(0, 65535)
 
 
+def _origin(text: str) -> str:
+    try:
+        return access.origin(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _add_doors(parser: argparse.ArgumentParser) -> None:
+    """Declare TLS, and who may come in."""
+    add = parser.add_argument_group("TLS").add_argument
+    add("--tls", action="store_true", help="https, wss and STOMP over TLS, with a certificate made on the spot")
+    add("--tls-certificate", type=Path, metavar="FILE", help="your own instead: PEM, the chain behind it")
+    add("--tls-key", type=Path, metavar="FILE", help="its key: PEM, not encrypted")
+    add("--tls-version", choices=tuple(tls.VERSIONS), help="exactly this one (default: both)")
+    add(
+        "--tls-buffer-bytes", type=_whole(4096, 1 << 20), default=tls.BUFFER_BYTES, metavar="N",
+        help="read buffer of each TLS connection (%(default)s, as asyncio has it)",
+    )  # fmt: skip
+    add = parser.add_argument_group("who may come in").add_argument
+    add("--token-file", type=Path, metavar="FILE", help="ask for this bearer token, except at /health")
+    add("--login-file", type=Path, metavar="FILE", help="one line user:passcode, asked of STOMP's CONNECT")
+    add(
+        "--allow-origin", dest="origins", action="append", default=[], type=_origin, metavar="ORIGIN",
+        help="let pages from there publish and open WebSockets; may be repeated",
+    )  # fmt: skip
+
+
+def _secret(parser: argparse.ArgumentParser, flag: str, path: Path | None, read: Callable[[Path], Read]) -> Read | None:
+    """Return what a file holds, None without one."""
+    if path is None:
+        return None
+    try:
+        return read(path)
+    except OSError as error:
+        parser.error(f"{flag} {path}: {error.strerror}, expected a readable file")
+    except UnicodeDecodeError:
+        parser.error(f"{flag} {path}, expected UTF-8")
+    except ValueError as error:
+        parser.error(f"{flag} {error}")
+
+
+def _tls_settings(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tls.TlsSettings | None:
+    """Return how to speak TLS, None when not; what is wrong with a certificate is said now."""
+    own = options.tls_certificate, options.tls_key
+    if (own[0] is None) != (own[1] is None):
+        parser.error("--tls-certificate FILE and --tls-key FILE, expected both or neither")
+    if not options.tls and own[0] is None:
+        if options.tls_version is not None:
+            parser.error(f"--tls-version {options.tls_version} without TLS, expected --tls or --tls-certificate, too")
+        return None
+    versions = tuple(tls.VERSIONS) if options.tls_version is None else (options.tls_version,)
+    settings = tls.TlsSettings(versions, *own, options.tls_buffer_bytes)
+    try:
+        tls.make_context(settings)
+    except tls.TlsError as error:
+        parser.error(str(error))
+    return settings
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m servers",
@@ -73,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="address to bind to (%(default)s)")
     add("--port", type=_PORT, default=8080, help="HTTP port, 0 for a free one (%(default)s)")
     add("--tcp-port", type=_PORT, default=0, help="port of transports over bare TCP, 0 for a free one (%(default)s)")
+    _add_doors(parser)
     feed = parser.add_argument_group("feed")
     add = feed.add_argument
     add("--topics", type=_whole(1, 100_000), default=1, help="scheduled topics t0, t1, … (%(default)s)")
@@ -131,6 +192,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         options.modules |= modules
     if (options.trace is None) != (options.schedule != "trace"):
         parser.error("--schedule trace and --trace FILE, expected both or neither")
+    options.tls = _tls_settings(parser, options)
+    options.token = _secret(parser, "--token-file", options.token_file, access.read_token)
+    options.login = _secret(parser, "--login-file", options.login_file, access.read_login)
     options.trace_ns = ()
     if options.trace is not None:
         try:

@@ -31,20 +31,25 @@ _KEEP_ALIVE = b"Connection: keep-alive\r\n"
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
-    """A refusal: HTTP status, a sentence, further members of the problem and header fields."""
+    """A refusal: HTTP status, a sentence, further members of the problem and header fields.
 
-    def __init__(self, status: int, detail: str, *, headers: bytes = b"", **members: object) -> None:
+    ``reason`` is the short word under which ``/stats`` counts it; most refusals are not counted.
+    """
+
+    def __init__(self, status: int, detail: str, *, headers: bytes = b"", reason: str = "", **members: object) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.headers = headers
+        self.reason = reason
         self.members = members
 
     def body(self) -> bytes:
         """Return the problem as JSON (RFC 9457, section 3.1)."""
         title = HTTPStatus(self.status).phrase
         head = {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail}
-        return json.dumps(head | self.members, ensure_ascii=False).encode()
+        # What a client sent need not be UTF-8, and then is lone surrogates here.
+        return json.dumps(head | self.members, ensure_ascii=False).encode(errors="replace")
 
 
 def bad_parameter(name: str, value: str, expected: str) -> Problem:

@@ -150,6 +150,6 @@ def mount(site: Site) -> None:
     site.route(reading, "/health", service.health)
     site.route(reading, "/clock", service.clock)
     site.route(reading, "/stats", service.stats)
-    site.route(("POST",), "/publish/{topic}", service.publish)
+    site.route(("POST",), "/publish/{topic}", service.publish, guarded=True)
     if site.options.control:
-        site.route(("PUT",), "/feed", service.control)
+        site.route(("PUT",), "/feed", service.control, guarded=True)

@@ -24,6 +24,7 @@ Query = Mapping[str, str]
 Handler = Callable[[Request, str, Query], Awaitable[web.StreamResponse]]
 
 MAX_SEQ = (1 << 63) - 1
+SPARE_CONNECTIONS = 64  # past the limit, to tell so many at a time why they are refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +73,53 @@ class Site:
         self.limits = limits
         self.options = options
         self.counters = Counters()
+        self.connections = 0  # open on all ports
+        self.handshakes = 0  # of TLS, still going on
         self.routes: dict[str, dict[str, Handler]] = {}
+        self.guarded: set[str] = set()
         self.tcp: Callable[[], asyncio.Protocol] | None = None
         self.closing: list[Callable[[], Awaitable[None]]] = []
         self.timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._met: set[asyncio.Task[None]] = set()
 
-    def route(self, methods: tuple[str, ...], path: str, handler: Handler) -> None:
+    def route(self, methods: tuple[str, ...], path: str, handler: Handler, *, guarded: bool = False) -> None:
         """Let ``await handler(request, topic, query)`` answer ``methods`` at ``path``: ``/name`` or ``/name/{topic}``.
 
         The handler returns what ``answer`` returned, or ``CLOSED`` when it wrote by itself and the connection is used
-        up. It may raise Problem or FeedError until it has written something.
+        up. It may raise Problem or FeedError until it has written something. ``guarded`` says that the path upgrades
+        or changes state: browsers are let in by their Origin (``servers.access``) before the handler runs.
         """
         self.routes.setdefault(path, {}).update(dict.fromkeys(methods, handler))
+        if guarded:
+            self.guarded.add(path)
+
+    def admit(self) -> bool:
+        """Count a connection that has come, on whatever port; False, and counted, when there is no room for it.
+
+        For ``connection_made`` of a protocol of one's own: whoever was admitted calls ``depart`` in
+        ``connection_lost``, whoever was not is told so as its protocol can, and closed.
+        """
+        if self.connections >= self.limits.connections:
+            self.counters.drops["too_many_connections"] += 1
+            return False
+        self.connections += 1
+        return True
+
+    def depart(self) -> None:
+        """Count the end of a connection that was admitted."""
+        self.connections -= 1
+
+    def begin_handshake(self) -> bool:
+        """Count a connection that shakes hands for TLS; False when not even a refusal has room."""
+        if self.connections + self.handshakes >= self.limits.connections + SPARE_CONNECTIONS:
+            self.counters.drops["too_many_connections"] += 1
+            return False
+        self.handshakes += 1
+        return True
+
+    def end_handshake(self) -> None:
+        """Count the end of a handshake: what has come of it asks to be admitted."""
+        self.handshakes -= 1
 
     def listen(self, protocol: Callable[[], asyncio.Protocol]) -> None:
         """Ask for a listener on the TCP port (``--tcp-port``); READY prints its address as ``tcp``."""

@@ -151,7 +151,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def _mount_websocket(site: Site) -> None:
     handler = OverWebSocket(site)
-    site.route(("GET",), "/stomp", handler.converse)
+    site.route(("GET",), "/stomp", handler.converse, guarded=True)
     site.every(site.limits.heartbeat_s / SWEEPS, handler.sweep)
     site.on_close(handler.close)
 

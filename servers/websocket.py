@@ -93,6 +93,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def mount(site: Site, _name: str) -> None:
     """Add ``/ws/{topic}``."""
     handler = WebSocket(site)
-    site.route(("GET",), "/ws/{topic}", handler.stream)
+    site.route(("GET",), "/ws/{topic}", handler.stream, guarded=True)
     site.every(site.limits.heartbeat_s / SWEEPS, handler.sweep)
     site.on_close(handler.close)

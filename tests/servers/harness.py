@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ class Client:
         self.writer = writer
 
     def send(self, method: str, target: str, body: bytes = b"", version: str = "1.1", **headers: str) -> None:
-        lines = [f"{method} {target} HTTP/{version}", "Host: test"]
+        lines = [f"{method} {target} HTTP/{version}", "Host: localhost"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         if body:
             lines.append(f"Content-Length: {len(body)}")
@@ -66,12 +67,12 @@ class Server:
     def __init__(self, ready: dict[str, object], site: Site) -> None:
         self.ready = ready
         self.site = site
-        self.host, port = str(ready["http"]).removeprefix("http://").rsplit(":", 1)
+        self.host, port = str(ready["http"]).partition("://")[2].rsplit(":", 1)
         self.port = int(port)
         self._clients: list[Client] = []
 
-    async def client(self) -> Client:
-        client = Client(*await asyncio.open_connection(self.host, self.port))
+    async def client(self, tls: ssl.SSLContext | None = None) -> Client:
+        client = Client(*await asyncio.open_connection(self.host, self.port, ssl=tls))
         self._clients.append(client)
         return client
 

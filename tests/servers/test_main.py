@@ -20,7 +20,7 @@ def test_one_ready_line_and_a_clean_end(number):
         assert ready["pid"] == process.pid
         host, port = ready["http"].removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=5) as client:
-            client.sendall(b"GET /sse/t0 HTTP/1.1\r\nHost: t\r\n\r\n")
+            client.sendall(b"GET /sse/t0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
             data = client.recv(65536)
             while b"id: " not in data:
                 data += client.recv(65536)

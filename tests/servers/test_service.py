@@ -62,7 +62,7 @@ def test_expect_100_continue(monkeypatch):
         async with serving(monkeypatch, "polling") as server:
             client = await server.client()
             client.writer.write(
-                b"POST /publish/own HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n"
+                b"POST /publish/own HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n"
             )
             assert await client.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
             client.writer.write(b"x")
