@@ -62,6 +62,11 @@ starts at 1 and has no holes. Started with ``--control`` the feed waits for ``PU
 once. Events due at or after ``stop_ns`` are never published. Any other topic is a published one; it
 exists from the first publish on. The server keeps a bounded log of each topic.
 
+A server that is started again with the same feed, seed and ``--epoch-ns N [--stop-ns N]`` has the same log *before it
+listens*: a subscriber resumes as if nothing had happened (the events carry a new ``sent_ns``, and the ``due_ns`` they
+had). ``PUT /feed`` takes an epoch in the past, too, by an hour or a million events at most, and is answered when all
+that was due is in the log; a cursor that comes before that is still beyond the newest event.
+
 ``after`` absent on a push transport or a long poll means live only. ``after`` beyond the newest event, or behind the
 oldest still held, is answered 410 (STOMP: ERROR; WebSocket: close 4410) with ``oldest`` and ``newest``, never by a
 silent gap. ``after=0`` asks for everything from the first event.

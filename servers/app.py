@@ -121,6 +121,9 @@ async def serve(options: argparse.Namespace) -> AsyncIterator[dict[str, object]]
     ``options`` come from ``servers.options.parse``. Raises OSError when an address cannot be had.
     """
     site = build(options)
+    if options.epoch_ns is not None:
+        site.feed.start(options.epoch_ns, options.stop_ns)
+        site.feed.catch_up()  # before anybody can ask for what the server before this one had
     web_server = HttpServer(Dispatcher(site), site)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(_end, site, web_server)  # runs last: nobody can connect any more
@@ -130,7 +133,9 @@ async def serve(options: argparse.Namespace) -> AsyncIterator[dict[str, object]]
         timer = make_timer(asyncio.get_running_loop(), site.feed.wake)
         stack.callback(timer.close)
         site.feed.arm = timer.set
-        if not options.control:
+        if options.epoch_ns is not None:
+            site.feed.wake()
+        elif not options.control:
             site.feed.start(site.feed.clock())
         scheme = "http" if said is None else "https"
         yield {

@@ -32,6 +32,9 @@ TOPIC = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 WAKE_GAP_NS = 1_000_000
 WAKE_BURST_NS = 20 * WAKE_GAP_NS
 
+# What one wake takes on of a schedule that lies behind: a server that catches up still hears its clients in between.
+ROUND_NS = 50_000_000
+
 
 class FeedError(Exception):
     """What a feed refuses; the message says what was asked and what would be right."""
@@ -218,7 +221,8 @@ class Feed:
     def start(self, epoch_ns: int, stop_ns: int | None = None) -> None:
         """Let the schedule begin at ``epoch_ns``; what is due at or after ``stop_ns`` is never published.
 
-        An epoch in the past publishes at once what is due by now. Raises StartedError once the epoch has passed.
+        An epoch in the past publishes in the next wakes what is due by now: with the seed and the epoch of an earlier
+        server the log is the same. Raises StartedError once the epoch has passed.
         """
         if self.state != "waiting":
             raise StartedError(f"the schedule is {self.state} since {self.epoch_ns}, expected one start per server")
@@ -232,14 +236,26 @@ class Feed:
         heapify(self._due)
         self.arm(self._due[0][0] if self._due else 0)
 
+    def behind(self, at_ns: int) -> bool:
+        """Whether events that are due by ``at_ns`` are not published yet."""
+        return bool(self._due) and self._due[0][0] <= at_ns
+
+    def catch_up(self) -> None:
+        """Publish all that is due, without a pause: before anybody can connect there is nobody to hear."""
+        now_ns = self.clock()
+        while self.behind(now_ns):
+            self.wake()
+
     def wake(self) -> None:
         """Publish all that is due by now, then arm for what comes next.
 
-        Due *by now* is decided once: an overloaded server returns to its loop between rounds, and is late, not deaf.
+        Due *by now* is decided once, and is no more than 50 ms of the schedule: a server that is overloaded, or has
+        to catch up with an epoch in the past, returns to its loop between rounds, and is late, not deaf.
         """
         due, clock, epoch_ns, stop_ns = self._due, self.clock, self.epoch_ns or 0, self.stop_ns
         now_ns = clock()
-        while due and due[0][0] <= now_ns:
+        until_ns = min(now_ns, due[0][0] + ROUND_NS) if due else now_ns
+        while due and due[0][0] <= until_ns:
             due_ns, index, topic, stamp, offsets = due[0]
             sent_ns = clock()
             topic.publish_json(due_ns, sent_ns, stamp(topic.newest + 1, due_ns, sent_ns))

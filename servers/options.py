@@ -15,7 +15,7 @@ from servers import access, discover, tls
 from servers.feed import FeedSettings
 from servers.payload import LEAST_BYTES, TEXTS
 from servers.schedule import SCHEDULES, Schedule, TraceError, read_trace, trace_rate_hz
-from servers.site import Limits
+from servers.site import MAX_SEQ, Limits
 
 EXAMPLES = """examples:
   python -m servers all --port 8080 --rate 5
@@ -146,6 +146,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--payload-bytes", type=_whole(LEAST_BYTES, 1 << 20), default=256, help="bytes of data (%(default)s)")
     add("--seed", type=int, default=1, help="same seed, same events at the same offsets (%(default)s)")
     add("--control", action="store_true", help="wait for PUT /feed instead of starting at once")
+    add(
+        "--epoch-ns", type=_whole(0, MAX_SEQ), metavar="N",
+        help="the schedule starts, or has started, at N of the monotonic clock: a server that is started again with "
+        "the seed and epoch it had holds the same log before it listens",
+    )  # fmt: skip
+    add("--stop-ns", type=_whole(1, MAX_SEQ), metavar="N", help="and ends at N")
     limits = parser.add_argument_group("limits")
     add = limits.add_argument
     add("--log-events", type=_whole(1, 10_000_000), help="events held per topic (100000 in all, 256 to 10000 each)")
@@ -190,6 +196,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         if not modules:
             parser.error(f"transport {name!r}, expected all or some of: {' '.join(discover.everything())}")
         options.modules |= modules
+    if options.stop_ns is not None and (options.epoch_ns is None or options.stop_ns <= options.epoch_ns):
+        parser.error(f"--stop-ns {options.stop_ns}, expected more than --epoch-ns {options.epoch_ns}")
     if (options.trace is None) != (options.schedule != "trace"):
         parser.error("--schedule trace and --trace FILE, expected both or neither")
     options.tls = _tls_settings(parser, options)

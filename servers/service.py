@@ -6,6 +6,7 @@ value and what was expected (source: the wire contract, ``servers.__doc__``; RFC
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import asdict
 
@@ -22,7 +23,8 @@ from servers.responses import JSON, NO_STORE, Problem, Written, bad_parameter
 from servers.site import Query, Request, Site
 
 CONTRACT = 1
-PAST_S = 1.0  # an epoch this far behind the clock is still "now"; more is a mistaken clock
+PAST_S = 3600.0  # an epoch further behind the clock is a mistaken clock …
+CATCH_UP_EVENTS = 1_000_000  # … and so is one that has had more events than this
 FEED_BYTES = 4096  # body of PUT /feed
 
 _FRESH = JSON + NO_STORE
@@ -117,7 +119,7 @@ class Service:
         return self._json(request, 202, {"seq": self._site.feed.publish(topic, data).seq})
 
     async def control(self, request: Request, _topic: str, _query: Query) -> Written:
-        """Set the epoch, and with ``stop_ns`` the end."""
+        """Set the epoch, and with ``stop_ns`` the end; answer when what is due by now is in the log."""
         body = await read_body(request, FEED_BYTES)
         try:
             wish = json.loads(body)
@@ -126,12 +128,16 @@ class Service:
         if not isinstance(wish, dict):
             raise bad_parameter("body", repr(body[:40]), 'an object {"epoch_ns": N, "stop_ns": N}')
         feed = self._site.feed
-        earliest_ns = feed.clock() - round(PAST_S * 1e9)
+        rate_hz = feed.settings.schedule.rate_hz * feed.settings.topics
+        now_ns = feed.clock()
+        earliest_ns = now_ns - round(min(PAST_S, CATCH_UP_EVENTS / rate_hz) * 1e9)
         epoch_ns = _nanoseconds(wish, "epoch_ns", earliest_ns, f"ns on the clock of /clock, at least {earliest_ns}")
         stop_ns = None
         if wish.get("stop_ns") is not None:
             stop_ns = _nanoseconds(wish, "stop_ns", epoch_ns + 1, f"ns after epoch_ns {epoch_ns}")
         feed.start(epoch_ns, stop_ns)
+        while feed.behind(now_ns):  # noqa: ASYNC110 - the feed knows of no loop
+            await asyncio.sleep(0.001)
         return self._json(request, 200, self._feed())
 
 

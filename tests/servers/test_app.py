@@ -146,3 +146,32 @@ def test_a_hook_that_fails_is_reported_and_the_end_goes_on(monkeypatch, caplog):
 
     run(test)
     assert [record.message for record in caplog.records] == ["closing failed"]
+
+
+def test_a_server_started_again_has_the_same_log_before_it_listens(monkeypatch):
+    logs = []
+
+    async def test():
+        epoch_ns = time.monotonic_ns() - 2 * 10**9
+        argv = ("polling", "--rate", "50", "--epoch-ns", str(epoch_ns), "--stop-ns", str(epoch_ns + 10**9))
+        for _ in range(2):
+            async with serving(monkeypatch, *argv) as server:
+                events = (await (await server.client()).get("/poll/t0?after=0")).json()["events"]
+                logs.append([(event["seq"], event["due_ns"], event["data"]) for event in events])
+
+    run(test)
+    assert logs[0] == logs[1]
+    assert len(logs[0]) > 20
+
+
+def test_a_server_started_again_goes_on_with_the_schedule(monkeypatch):
+    async def test():
+        argv = ("polling", "--rate", "200", "--epoch-ns", str(time.monotonic_ns() - 10**9))
+        async with serving(monkeypatch, *argv) as server:
+            client = await server.client()
+            held = server.site.feed.topic("t0").newest
+            assert held > 50
+            while server.site.feed.topic("t0").newest == held:
+                assert (await client.get("/clock")).status == 200
+
+    run(test)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servers.feed import (
+    ROUND_NS,
     WAKE_BURST_NS,
     WAKE_GAP_NS,
     BadTopicError,
@@ -64,7 +65,7 @@ def test_sent_is_when_the_event_was_handed_out():
     got, _ = keep(world.feed.topic("t0"))
     world.feed.start(0)
     world.now_ns = 3_500_000_000  # three periods late: three events at once, none left out
-    world.feed.wake()
+    world.feed.catch_up()
     events = [json.loads(data) for data in got]
     assert [event["seq"] for event in events] == [1, 2, 3, 4][: len(events)]
     assert len(events) >= 3
@@ -111,7 +112,7 @@ def test_an_epoch_in_the_past_fills_the_log_at_once():
     world = World()
     world.now_ns = 10_000_000_000
     world.feed.start(0)
-    world.feed.wake()
+    world.feed.catch_up()
     assert world.feed.topic("t0").latest().due_ns <= 10_000_000_000
     assert world.feed.topic("t0").newest > 50
 
@@ -253,3 +254,32 @@ def test_published_topics_come_to_exist_with_the_first_event_and_are_bounded():
 def test_names_that_are_none(name):
     with pytest.raises(BadTopicError):
         World().feed.publish(name, "x")
+
+
+def test_a_feed_that_lies_behind_returns_to_its_loop_between_rounds():
+    world = World(topics=3, rate_hz=100.0, kind="constant")
+    got, _ = keep(world.feed.topic("t0"))
+    world.now_ns = 10 * 10**9
+    world.feed.start(0, stop_ns=world.now_ns)
+    assert world.feed.behind(world.now_ns)
+    world.feed.wake()
+    assert 0 < len(got) <= 100 * ROUND_NS / 1e9 + 1
+    assert world.alarms[-1] <= world.now_ns  # at once, after everybody else
+    world.play(2 * world.now_ns)
+    assert len(got) == 1000
+    assert not world.feed.behind(world.now_ns)
+
+
+def test_catching_up_at_once_makes_the_log_another_server_had():
+    first, second = World(topics=2), World(topics=2)
+    first.feed.start(5_000)
+    first.play(8 * 10**9)
+    second.now_ns = 8 * 10**9
+    second.feed.start(5_000)
+    second.feed.catch_up()
+    for name in ("t0", "t1"):
+        before, after = first.feed.topic(name).since(0), second.feed.topic(name).since(0)
+        assert len(after) > 20
+        assert [(event.seq, event.due_ns, json.loads(event.json)["data"]) for event in before] == [
+            (event.seq, event.due_ns, json.loads(event.json)["data"]) for event in after
+        ]

@@ -36,6 +36,8 @@ def test_all_is_every_transport_once():
         (["polling", "--payload-bytes", "19"], "--payload-bytes: '19', expected a whole number from 20"),
         (["polling", "--schedule", "sometimes"], "--schedule"),
         (["polling", "--schedule", "trace"], "--schedule trace and --trace FILE, expected both or neither"),
+        (["polling", "--stop-ns", "5"], "--stop-ns 5, expected more than --epoch-ns None"),
+        (["polling", "--epoch-ns", "5", "--stop-ns", "5"], "--stop-ns 5, expected more than --epoch-ns 5"),
         (["polling", "--trace", "x.csv"], "expected both or neither"),
         (["polling", "--schedule", "trace", "--trace", "/nowhere.csv"], "/nowhere.csv"),
         (["polling", "--such-a-flag"], "unrecognized arguments: --such-a-flag"),

@@ -100,7 +100,7 @@ def test_put_feed_starts_it_once(monkeypatch):
     ("wish", "parameter"),
     [
         ({}, "epoch_ns"),
-        ({"epoch_ns": 1}, "epoch_ns"),
+        ({"epoch_ns": -(10**13)}, "epoch_ns"),
         ({"epoch_ns": True}, "epoch_ns"),
         ({"epoch_ns": 1e18}, "epoch_ns"),
         ({"epoch_ns": "1"}, "epoch_ns"),
@@ -120,5 +120,31 @@ def test_put_feed_says_what_is_wrong(monkeypatch, wish, parameter):
             answer = await put(client, wish)
             assert (answer.status, answer.json()["parameter"]) == (400, parameter)
             assert (await client.get("/health")).json()["feed"]["state"] == "waiting"
+
+    run(test)
+
+
+def test_an_epoch_in_the_past_is_answered_when_the_log_has_caught_up(monkeypatch):
+    async def test():
+        async with serving(monkeypatch, "polling", "--topics", "20", "--rate", "100") as server:
+            client = await server.client()
+            epoch_ns = time.monotonic_ns() - 3 * 10**9
+            assert (await put(client, {"epoch_ns": epoch_ns, "stop_ns": epoch_ns + 2 * 10**9})).status == 200
+            plan = server.site.feed.settings.schedule
+            for topic in ("t0", "t19"):
+                events = (await client.get(f"/poll/{topic}?after=0")).json()["events"]
+                assert [event["due_ns"] - epoch_ns for event in events] == [
+                    plan.offset(topic, seq) for seq in range(1, len(events) + 1)
+                ]
+                assert plan.offset(topic, len(events) + 1) >= 2 * 10**9
+
+    run(test)
+
+
+def test_an_epoch_with_more_events_behind_it_than_can_be_caught_up_with(monkeypatch):
+    async def test():
+        async with serving(monkeypatch, "polling", "--topics", "1000", "--rate", "1000") as server:
+            answer = await put(await server.client(), {"epoch_ns": time.monotonic_ns() - 2 * 10**9})
+            assert (answer.status, answer.json()["parameter"]) == (400, "epoch_ns")
 
     run(test)
