@@ -71,6 +71,18 @@ that was due is in the log; a cursor that comes before that is still beyond the 
 oldest still held, is answered 410 (STOMP: ERROR; WebSocket: close 4410) with ``oldest`` and ``newest``, never by a
 silent gap. ``after=0`` asks for everything from the first event.
 
+STOMP
+-----
+Versions 1.2, 1.1 and 1.0. ``host`` may be anything. A destination is ``/topic/{topic}``; the body of a SEND is UTF-8 and
+becomes the event's ``data``, its user-defined headers (16,384 bytes in all) come back in every MESSAGE behind ours. Over
+WebSocket, messages to the server may be text or binary and hold any piece of the stream.
+
+A topic is a log, not a queue: with ``ack:client`` and ``ack:client-individual`` ACK and NACK settle a message for one
+subscription, for as long as the log holds it (the newest 10,000), and change nothing for others. NACK discards; no
+message is sent twice on one subscription. What was not settled when a connection ended is delivered again to whoever
+subscribes with ``after:`` the last seq that was. A transaction is carried out at COMMIT as a whole or, when anything in
+it would be refused, not at all; 100 may be open on one connection, with 1000 frames and 1 MiB in them.
+
 Refusals
 --------
 400 with a problem (RFC 9457, ``application/problem+json``) naming parameter, value and expectation; 404 unknown

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 from dataclasses import dataclass
 from heapq import heapify, heappop, heapreplace
 from typing import NamedTuple
@@ -72,14 +72,21 @@ class GoneError(FeedError):
         self.newest = newest
 
 
+Headers = tuple[tuple[str, str], ...]
+
+
 class Event(NamedTuple):
-    """One published event; ``json`` is its whole JSON in UTF-8, encoded once. Times in ns, monotonic."""
+    """One published event; ``json`` is its whole JSON in UTF-8, encoded once. Times in ns, monotonic.
+
+    ``headers`` are the publisher's own, of a protocol that has such (STOMP's SEND): names and values, unescaped.
+    """
 
     topic: str
     seq: int
     due_ns: int
     sent_ns: int
     json: bytes
+    headers: Headers = ()
 
 
 Encode = Callable[[Event], bytes]
@@ -157,11 +164,11 @@ class Topic:
 
         return cancel
 
-    def publish_json(self, due_ns: int, sent_ns: int, json: bytes) -> Event:
+    def publish_json(self, due_ns: int, sent_ns: int, json: bytes, headers: Headers = ()) -> Event:
         """Log the next event and hand it to everybody. For Feed, which knows what is due."""
         self.newest = seq = self.newest + 1
         self.last_ns = sent_ns
-        event = Event(self.name, seq, due_ns, sent_ns, json)
+        event = Event(self.name, seq, due_ns, sent_ns, json, headers)
         self._log.append(event)
         if self._round is None:
             self._round = tuple((form.encode, tuple(form.writes.values())) for form in self._forms.values())
@@ -171,9 +178,10 @@ class Topic:
                 write(data)
         return event
 
-    def publish(self, now_ns: int, data: str) -> Event:
+    def publish(self, now_ns: int, data: str, headers: Headers = ()) -> Event:
         """Publish ``data`` as it is, due and sent now."""
-        return self.publish_json(now_ns, now_ns, plain_event(self._head, self.newest + 1, now_ns, now_ns, data))
+        json = plain_event(self._head, self.newest + 1, now_ns, now_ns, data)
+        return self.publish_json(now_ns, now_ns, json, headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,25 +287,29 @@ class Feed:
             )
         return topic
 
-    def publish(self, name: str, data: str) -> Event:
+    def publish(self, name: str, data: str, headers: Headers = ()) -> Event:
         """Publish ``data`` to a published topic, which comes to exist with its first event.
 
         Raises BadTopicError, ScheduledTopicError or TopicLimitError.
         """
         topic = self.topics.get(name)
-        if topic is None:
-            topic = self._new_topic(name)
-        elif topic.scheduled:
-            raise ScheduledTopicError(
-                f"topic {name} is filled by the schedule, expected a topic of your own to publish to"
-            )
-        return topic.publish(self.clock(), data)
+        if topic is None or topic.scheduled:
+            self.check((name,))
+            topic = self.topics[name] = Topic(name, self.settings.log_events, scheduled=False)
+        return topic.publish(self.clock(), data, headers)
 
-    def _new_topic(self, name: str) -> Topic:
-        if not TOPIC.fullmatch(name):
-            raise BadTopicError(f"topic {name[:64]!r}, expected {TOPIC.pattern}")
-        most = self.settings.published_topics
-        if len(self.topics) - self.settings.topics >= most:
-            raise TopicLimitError(f"topic {name} would be published topic {most + 1}, expected at most {most}")
-        topic = self.topics[name] = Topic(name, self.settings.log_events, scheduled=False)
-        return topic
+    def check(self, names: Collection[str]) -> None:
+        """Raise what publishing to all of ``names`` would raise, see ``publish``."""
+        most, count = self.settings.published_topics, len(self.topics) - self.settings.topics
+        for name in dict.fromkeys(names):
+            topic = self.topics.get(name)
+            if topic is None:
+                if not TOPIC.fullmatch(name):
+                    raise BadTopicError(f"topic {name[:64]!r}, expected {TOPIC.pattern}")
+                count += 1
+                if count > most:
+                    raise TopicLimitError(f"topic {name} would be published topic {most + 1}, expected at most {most}")
+            elif topic.scheduled:
+                raise ScheduledTopicError(
+                    f"topic {name} is filled by the schedule, expected a topic of your own to publish to"
+                )

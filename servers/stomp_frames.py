@@ -1,9 +1,12 @@
 """STOMP frames, server side: bytes <-> ``Frame``, without I/O and with the standard library alone.
 
-The rule: a frame means exactly one thing or is a ``ProtocolError``. ``content-length`` is believed and then checked
-for the NUL that has to follow, the first of repeated headers wins, escapes follow the negotiated version, and every
-limit is checked before the bytes it bounds are kept. Source: STOMP 1.2 (stomp.github.io), "STOMP Frames", and its
-1.1 and 1.0 forebears.
+The rule: a frame means exactly one thing or is a ``ProtocolError``, at the byte that proves it. ``content-length`` is
+believed and then checked for the NUL that has to follow, the first of repeated headers wins, escapes follow the
+negotiated version, and every limit is checked before the bytes it bounds are kept. Source: STOMP 1.2
+(stomp.github.io), "STOMP Frames", and its 1.1 and 1.0 forebears.
+
+Two liberties, because clients take them and nothing becomes ambiguous: a line may end in CR LF in every version
+(1.2's rule), and a value may hold a bare colon (the first one ends the name).
 """
 
 from __future__ import annotations
@@ -15,11 +18,12 @@ from dataclasses import dataclass, field
 V10, V11, V12 = "1.0", "1.1", "1.2"
 VERSIONS = (V12, V11, V10)  # best first
 
-# "CONNECT and CONNECTED frames do not escape the carriage return, line feed or colon octets, to remain backward
+# "CONNECT and CONNECTED frames do not escape the carriage return, line feed or colon octets in order to remain backward
 # compatible with STOMP 1.0"; STOMP is handled "in the same manner as a CONNECT frame".
 UNESCAPED = frozenset({"CONNECT", "STOMP", "CONNECTED"})
-# "Only the SEND, MESSAGE, and ERROR frames MAY have a body."
-WITH_BODY = frozenset({"SEND", "MESSAGE", "ERROR"})
+# "Only the SEND, MESSAGE, and ERROR frames MAY have a body"; 1.0: "The body of the SUBSCRIBE command is ignored".
+_WITH_BODY = frozenset({"SEND", "MESSAGE", "ERROR"})
+WITH_BODY: Mapping[str, frozenset[str]] = {V12: _WITH_BODY, V11: _WITH_BODY, V10: _WITH_BODY | {"SUBSCRIBE"}}
 
 # What stands for what on the wire. 1.0 has no escapes: a line feed would end the header, so it is sent as a space.
 ESCAPES: Mapping[str, Mapping[str, str]] = {
@@ -31,16 +35,30 @@ _ESCAPE = {version: str.maketrans(dict(table)) for version, table in ESCAPES.ite
 _UNESCAPE = {version: {written: read for read, written in ESCAPES[version].items()} for version in (V12, V11)}
 _LF_OR_NUL = re.compile(rb"[\n\0]")
 _SEQUENCE = re.compile(r"\\.?", re.DOTALL)
+# Letters alone: HTTP's request line, a TLS hello and binary garbage are refused where they begin, not at their NUL.
+_COMMAND = re.compile(r"[A-Za-z]{1,32}")
+_COMMAND_BYTES = 64
 
 
 class ProtocolError(Exception):
-    """The peer's mistake: the ERROR frame's ``message``, further ``headers`` for it, and the ``receipt`` asked for."""
+    """The peer's mistake: the ERROR frame's ``message``, further ``headers`` for it, and the ``receipt`` asked for.
 
-    def __init__(self, message: str, headers: Mapping[str, str] | None = None, receipt: str | None = None) -> None:
+    ``reason`` is what it is counted as in ``/stats``.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+        receipt: str | None = None,
+        *,
+        reason: str = "protocol_error",
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.headers = dict(headers or {})
         self.receipt = receipt
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +72,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a peer may send: headers per frame, bytes per line (command or header), bytes per body."""
+    """What a peer may send: headers per frame, bytes per line (command or header), bytes per body ("Size Limits")."""
 
     headers: int = 64
     line_bytes: int = 8192
@@ -67,7 +85,7 @@ def escape(text: str, version: str) -> str:
 
 
 def unescape(text: str, version: str) -> str:
-    """Undo ``escape``; ProtocolError on an escape that the version does not define."""
+    """Undo ``escape``; ProtocolError on an escape that the version does not define ("a fatal protocol error")."""
     table = _UNESCAPE.get(version)
     if table is None or "\\" not in text:
         return text
@@ -88,6 +106,20 @@ def encode(frame: Frame, version: str = V12) -> bytes:
     return "\n".join([*lines, "", ""]).encode() + frame.body + b"\0"
 
 
+def parse_header(line: str, command: str, version: str) -> tuple[str, str]:
+    """Read one header line; ProtocolError when it is none."""
+    name, colon, value = line.partition(":")
+    if not name or not colon:
+        raise ProtocolError(f"header {line[:64]!r} is not of the form name:value")
+    if command in UNESCAPED:
+        return name, value
+    if version == V10:
+        return name, value.strip(" ")  # its examples have "destination: /queue/a"; from 1.1 on nobody trims
+    if version == V12 and "\r" in line:
+        raise ProtocolError(f"carriage return inside header {line[:64]!r}, expected it as \\r (Augmented BNF)")
+    return unescape(name, version), unescape(value, version)
+
+
 def parse_length(headers: Mapping[str, str], limit: int) -> int | None:
     """Read ``content-length``; None when there is none, ProtocolError when it is no number or too large."""
     text = headers.get("content-length")
@@ -97,7 +129,7 @@ def parse_length(headers: Mapping[str, str], limit: int) -> int | None:
     if not re.fullmatch(r"[0-9]{1,18}", text):
         raise ProtocolError(f"content-length is {text[:32]!r}, expected a number of bytes")
     if int(text) > limit:
-        raise ProtocolError(f"content-length is {text}, the limit is {limit}")
+        raise ProtocolError(f"content-length is {text}, the limit is {limit}", reason="body_too_big")
     return int(text)
 
 
@@ -105,18 +137,23 @@ class Decoder:
     """Turns a peer's bytes into frames, however they are cut.
 
     ``version`` may be set between frames: what follows CONNECT is read by what CONNECT agreed on, even out of the
-    same ``feed``. EOLs between frames are heart-beats and give nothing. A line ends in LF or CR LF in every version:
-    1.2 says so, and clients of the older ones do. Exhaust each ``feed`` before the next; after a ProtocolError the
-    decoder is spent.
+    same ``feed``. EOLs between frames are heart-beats and give nothing. Exhaust each ``feed`` before the next; after a
+    ProtocolError the decoder is spent.
     """
 
-    __slots__ = ("_buffer", "_frames", "_limits", "version")
+    __slots__ = ("_buffer", "_frames", "_inside", "_limits", "version")
 
     def __init__(self, limits: Limits | None = None, version: str = V12) -> None:
         self.version = version
         self._limits = limits or Limits()
         self._buffer = bytearray()
+        self._inside = False  # a frame whose command has been read
         self._frames = self._read()
+
+    @property
+    def partial(self) -> bool:
+        """Whether a frame has begun that has not ended."""
+        return self._inside or bool(self._buffer)
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Take bytes; yield the frames they complete. Raises ProtocolError behind the last good frame."""
@@ -128,58 +165,59 @@ class Decoder:
 
     def _read(self) -> Iterator[Frame | None]:
         while True:
-            command = yield from self._line()
+            command = yield from self._line(_COMMAND_BYTES, "command")
             if not command:
                 continue  # a heart-beat, or an EOL behind the last frame's NUL
+            if not _COMMAND.fullmatch(command):
+                raise ProtocolError(f"command {command[:32]!r}, expected letters alone, like SEND")
+            self._inside = True
             headers: dict[str, str] = {}
             try:
                 body = yield from self._rest(command, headers)
             except ProtocolError as error:
                 error.receipt = headers.get("receipt")
                 raise
+            self._inside = False
             yield Frame(command, headers, body)
 
     def _rest(self, command: str, headers: dict[str, str]) -> Generator[None, None, bytes]:
-        version = V10 if command in UNESCAPED else self.version
+        limits, version = self._limits, self.version
         count = 0
-        while line := (yield from self._line()):
+        while line := (yield from self._line(limits.line_bytes, "header")):
             count += 1
-            if count > self._limits.headers:
-                raise ProtocolError(f"more than {self._limits.headers} headers in one frame")
-            name, colon, value = line.partition(":")
-            if not name or not colon:
-                raise ProtocolError(f"header {line[:64]!r} is not of the form name:value")
-            # "only the first header entry SHOULD be used as the value"
-            headers.setdefault(unescape(name, version), unescape(value, version))
-        length = parse_length(headers, self._limits.body_bytes if command in WITH_BODY else 0)
-        if command not in WITH_BODY:
-            length = 0
-        return (yield from self._body(command, length))
+            if count > limits.headers:
+                raise ProtocolError(f"more than {limits.headers} headers in one frame", reason="header_too_big")
+            name, value = parse_header(line, command, version)
+            headers.setdefault(name, value)  # "only the first header entry SHOULD be used as the value"
+        with_body = command in WITH_BODY[version]
+        length = parse_length(headers, limits.body_bytes if with_body else 0)
+        return (yield from self._body(command, length if with_body else 0))
 
-    def _line(self) -> Generator[None, None, str]:
+    def _line(self, limit: int, what: str) -> Generator[None, None, str]:
         scanned = 0
-        while (end := _find(_LF_OR_NUL, self._buffer, scanned)) < 0 and len(self._buffer) <= self._limits.line_bytes:
+        while (end := _find(_LF_OR_NUL, self._buffer, scanned)) < 0 and len(self._buffer) <= limit:
             scanned = len(self._buffer)
             yield
-        if not 0 <= end <= self._limits.line_bytes:
-            raise ProtocolError(f"command or header of more than {self._limits.line_bytes} bytes")
+        if not 0 <= end <= limit:
+            raise ProtocolError(f"{what} of more than {limit} bytes", reason="header_too_big")
         if not self._buffer[end]:
-            raise ProtocolError("NUL where a command or a header was expected")
+            raise ProtocolError(f"NUL where a {what} was expected")
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
         try:
             return line.removesuffix(b"\r").decode()
         except UnicodeDecodeError as error:
-            raise ProtocolError("command or header is not UTF-8") from error
+            raise ProtocolError(f"{what} is not UTF-8") from error
 
     def _body(self, command: str, length: int | None) -> Generator[None, None, bytes]:
+        limit = self._limits.body_bytes
         if length is None:
             scanned = 0
-            while (end := self._buffer.find(0, scanned)) < 0 and len(self._buffer) <= self._limits.body_bytes:
+            while (end := self._buffer.find(0, scanned)) < 0 and len(self._buffer) <= limit:
                 scanned = len(self._buffer)
                 yield
-            if not 0 <= end <= self._limits.body_bytes:
-                raise ProtocolError(f"body of more than {self._limits.body_bytes} bytes")
+            if not 0 <= end <= limit:
+                raise ProtocolError(f"body of more than {limit} bytes", reason="body_too_big")
         else:
             end = length
             while len(self._buffer) <= end:

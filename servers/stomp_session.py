@@ -3,40 +3,67 @@
 The rule: a frame is carried out or the conversation ends. Whatever is wrong gets one ERROR with ``message`` (and
 ``receipt-id`` when the frame asked for a receipt), then the connection closes; no frame behind the mistake is looked
 at. A RECEIPT says that the frame has been carried out, so it comes last. Each command is a row of ``COMMANDS``.
+
+Time: CONNECT has to be there within ``handshake_s``, every later frame within ``request_s`` of its first byte, however
+diligently its bytes trickle in; and a peer that promised heart-beats is given up after twice the agreed interval ("the
+receiver SHOULD be tolerant and take into account an error margin"). What we owe is sent a tenth early.
 """
 
 from __future__ import annotations
 
-import itertools
-import re
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from functools import partial
 
-from servers.feed import TOPIC, BadTopicError, FeedError, GoneError, ScheduledTopicError
+from servers.feed import (
+    BadTopicError,
+    FeedError,
+    GoneError,
+    ScheduledTopicError,
+    TopicLimitError,
+    UnknownTopicError,
+)
 from servers.outlet import Outlet
 from servers.site import MAX_SEQ, Site
-from servers.stomp_frames import V10, VERSIONS, Decoder, Frame, Limits, ProtocolError, encode
-from servers.stomp_subscriptions import ACK_MODES, Ledger, Subscribed, message_encoder, read_ack, required, topic_of
-from servers.stomp_transactions import Transactions
+from servers.stomp_connect import agree
+from servers.stomp_frames import V10, V12, Decoder, Frame, Limits, ProtocolError, encode
+from servers.stomp_subscriptions import (
+    ACK_MODES,
+    Ledger,
+    Sending,
+    Subscribed,
+    message_encoder,
+    read_ack,
+    read_send,
+    required,
+    required_name,
+    topic_of,
+)
+from servers.stomp_transactions import Action, Transactions
 from servers.subscription import Subscription
 
-CONNECT_NS = 10 * 10**9  # for the CONNECT frame
-SUBSCRIPTIONS = 1000  # of one connection
-_HEART_BEAT = re.compile(r"([0-9]{1,9}),([0-9]{1,9})")
 _LF = b"\n"
 
-_sessions = itertools.count(1)
+# What a refusal of the feed is counted as.
+_REASON: dict[type[FeedError], str] = {
+    BadTopicError: "bad_topic",
+    UnknownTopicError: "unknown_topic",
+    ScheduledTopicError: "scheduled_topic",
+    GoneError: "gone",
+    TopicLimitError: "too_many_topics",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """What frames travel on. ``form`` names what ``wrap`` depends on; ``hang_up`` closes once everything is flushed."""
+    """What frames travel on. ``form`` names what ``wrap`` depends on.
+
+    ``hang_up`` closes once everything is flushed; it is told the reason of an ERROR, or nothing after DISCONNECT.
+    """
 
     outlet: Outlet
     form: Hashable
     wrap: Callable[[bytes], bytes]
-    hang_up: Callable[[], None]
+    hang_up: Callable[[str], None]
 
 
 class Session:
@@ -44,6 +71,7 @@ class Session:
 
     __slots__ = (
         "_beat_ns",
+        "_begun_ns",
         "_carrier",
         "_decoder",
         "_expect_ns",
@@ -58,13 +86,15 @@ class Session:
     )  # fmt: skip
 
     def __init__(self, site: Site, carrier: Carrier) -> None:
+        limits = site.limits
         self.connected = False
         self.ended = False
         self._site = site
         self._feed = site.feed
         self._carrier = carrier
-        self._decoder = Decoder(Limits(body_bytes=site.limits.publish_bytes))
+        self._decoder = Decoder(Limits(limits.headers, limits.header_bytes, limits.publish_bytes))
         self._heard_ns = self._sent_ns = site.feed.clock()
+        self._begun_ns = self._heard_ns  # of CONNECT: when we met; of a frame: its first byte; 0: none
         self._beat_ns = 0  # we send something at least this often; 0: no matter
         self._expect_ns = 0  # the peer does
         self._subscribed: dict[str, Subscribed] = {}
@@ -77,19 +107,22 @@ class Session:
 
     def receive(self, data: bytes) -> None:
         """Take bytes: frames, pieces of frames, heart-beats."""
-        self._heard_ns = self._feed.clock()
+        self._heard_ns = now_ns = self._feed.clock()
         if self.ended:
             return
         try:
             for frame in self._decoder.feed(data):
+                self._begun_ns = 0
                 self._take(frame)
                 if self.ended:
                     return
         except ProtocolError as error:
             self._fail(error)
+        if self.connected:
+            self._begun_ns = (self._begun_ns or now_ns) if self._decoder.partial else 0
 
     def end(self) -> None:
-        """Write nothing from now on; open transactions are aborted ("treated as if they were")."""
+        """Write nothing from now on; open transactions are "implicitly aborted" (BEGIN)."""
         self.ended = True
         for held in self._subscribed.values():
             held.subscription.end()
@@ -97,15 +130,13 @@ class Session:
         self._transactions.clear()
 
     def sweep(self, now_ns: int) -> None:
-        """Send a heart-beat when one is due; cut off a peer whose own are overdue, or that never said CONNECT."""
+        """Send a heart-beat when one is due; end with a peer that lets us wait."""
         if self.ended:
             return
-        silence_ns = now_ns - self._heard_ns
-        if not self.connected:
-            if silence_ns >= CONNECT_NS:
-                self._carrier.outlet.drop("connect_timeout")
-        elif self._expect_ns and silence_ns > 2 * self._expect_ns:  # the specification wants an error margin
-            self._carrier.outlet.drop("heartbeat_timeout")
+        if self._begun_ns and self._overdue(now_ns):
+            return
+        if self._expect_ns and now_ns - self._heard_ns > 2 * self._expect_ns:
+            self._carrier.outlet.drop("heartbeat_timeout")  # it is dead, so there is nobody to tell
         elif self._beat_ns:
             # An event is as good as a heart-beat, and the topic knows when it had its last.
             last_ns = max(self._sent_ns, *(held.topic.last_ns for held in self._subscribed.values()), 0)
@@ -113,15 +144,28 @@ class Session:
                 self._sent_ns = now_ns
                 self._carrier.outlet.write(self._carrier.wrap(_LF))
 
+    def _overdue(self, now_ns: int) -> bool:
+        """Whether CONNECT, or the end of a later frame, is; if so the conversation has been ended."""
+        limits = self._site.limits
+        seconds = limits.request_s if self.connected else limits.handshake_s
+        if now_ns - self._begun_ns < seconds * 1e9:
+            return False
+        if self.connected:
+            self._fail(ProtocolError(f"a frame not complete within {seconds:g} s", reason="request_timeout"))
+        else:
+            self._fail(ProtocolError(f"no CONNECT within {seconds:g} s", reason="handshake_timeout"))
+        return True
+
     def _write(self, command: str, headers: dict[str, str]) -> None:
         self._sent_ns = self._feed.clock()
         self._carrier.outlet.write(self._carrier.wrap(encode(Frame(command, headers), self._decoder.version)))
 
     def _fail(self, error: ProtocolError) -> None:
-        receipt = {} if error.receipt is None else {"receipt-id": error.receipt}
+        """Say ERROR, count it, and close ("MUST then close the connection just after")."""
         self.end()
-        self._write("ERROR", {"message": error.message} | receipt | error.headers)
-        self._carrier.hang_up()
+        self._site.counters.drops[error.reason] += 1
+        self._carrier.outlet.write(self._carrier.wrap(error_frame(error, self._decoder.version)))
+        self._carrier.hang_up(error.reason)
 
     def _take(self, frame: Frame) -> None:
         receipt = frame.headers.get("receipt")
@@ -136,7 +180,7 @@ class Session:
             self._write("RECEIPT", {"receipt-id": receipt})
         if frame.command == "DISCONNECT":
             self.end()
-            self._carrier.hang_up()
+            self._carrier.hang_up("")
 
     def _obey(self, frame: Frame) -> None:
         obey = COMMANDS.get(frame.command)
@@ -149,25 +193,12 @@ class Session:
 
     def connect(self, frame: Frame) -> None:
         """CONNECT or STOMP: agree on version and heart-beats."""
-        offered = [name.strip() for name in frame.headers.get("accept-version", V10).split(",")]
-        version = next((name for name in VERSIONS if name in offered), None)
-        if version is None:
-            ours = ",".join(reversed(VERSIONS))
-            raise ProtocolError(
-                f"accept-version is {','.join(offered)[:64]!r}, expected one of {ours}", {"version": ours}
-            )
-        if version != V10:
-            required(frame, "host")
-        theirs = _HEART_BEAT.fullmatch(text := frame.headers.get("heart-beat", "0,0"))
-        if theirs is None:
-            raise ProtocolError(f"heart-beat is {text[:32]!r}, expected two numbers of ms, like 0,0")
-        ours_ms = max(1, round(self._site.limits.heartbeat_s * 1000))
-        # "the sending interval is MAX(cx, sy)", and no heart-beats in a direction where either is 0.
-        self._expect_ns, self._beat_ns = (max(int(ms), ours_ms) * 10**6 if int(ms) else 0 for ms in theirs.groups())
-        self._decoder.version = version
+        heartbeat_ms = max(1, round(self._site.limits.heartbeat_s * 1000))
+        agreed = agree(frame, heartbeat_ms, getattr(self._site.options, "login", None))
+        self._beat_ns, self._expect_ns = agreed.send_ms * 10**6, agreed.expect_ms * 10**6
+        self._decoder.version = agreed.version
         self.connected = True
-        answer = {"version": version, "session": f"session-{next(_sessions)}", "server": "pushbench"}
-        self._write("CONNECTED", answer | {"heart-beat": f"{ours_ms},{ours_ms}"})
+        self._write("CONNECTED", agreed.answer)
 
     def subscribe(self, frame: Frame) -> None:
         """SUBSCRIBE: replay past ``after``, then live."""
@@ -177,13 +208,14 @@ class Session:
         key = destination if identity is None else identity
         if key in self._subscribed:
             raise ProtocolError(f"id {key[:64]!r} is in use by another subscription of this connection")
-        if len(self._subscribed) >= SUBSCRIPTIONS:
-            raise ProtocolError(f"more than {SUBSCRIPTIONS} subscriptions of one connection")
-        mode = frame.headers.get("ack", "auto")
-        if mode not in ACK_MODES:
-            raise ProtocolError(f"ack is {mode[:32]!r}, expected one of {' '.join(ACK_MODES)}")
+        most = self._site.limits.subscriptions
+        if len(self._subscribed) >= most:
+            raise ProtocolError(f"more than {most} subscriptions of one connection", reason="too_many_subscriptions")
+        version, mode = self._decoder.version, frame.headers.get("ack", "auto")
+        if mode not in ACK_MODES[version]:
+            raise ProtocolError(f"ack is {mode[:32]!r}, expected one of {' '.join(ACK_MODES[version])}")
         after = _cursor(frame)
-        version, ack = self._decoder.version, mode != "auto"
+        ack = mode != "auto"
         message = message_encoder(topic.name, identity, version, ack=ack)
         wrap = self._carrier.wrap
         subscription = Subscription(
@@ -194,65 +226,67 @@ class Session:
             lambda event: wrap(message(event)),
             overtaken=self._overtaken,
         )
-        floor = topic.newest if after is None else after
-        ledger = Ledger(floor, cumulative=mode == "client") if ack else None
+        settled = topic.newest if after is None else after
+        ledger = Ledger(topic, settled, cumulative=mode == "client") if ack else None
         self._subscribed[key] = Subscribed(subscription, ledger)
 
     def _identity(self, frame: Frame) -> str | None:
         """The subscription's id: required, but for 1.0, where the destination may stand for it."""
-        return frame.headers.get("id") if self._decoder.version == V10 else required(frame, "id")
+        if self._decoder.version == V10 and "id" not in frame.headers:
+            return None
+        return required_name(frame, "id")
 
     def _overtaken(self, error: GoneError) -> None:
-        self._site.counters.drops["overtaken"] += 1
-        self._fail(_refusal(error, None))
+        failure = _refusal(error, None)
+        failure.reason = "overtaken"
+        self._fail(failure)
 
     def unsubscribe(self, frame: Frame) -> None:
-        """UNSUBSCRIBE."""
+        """UNSUBSCRIBE; in 1.0 "it requires either a destination header or an id header"."""
         key = self._identity(frame)
         if key is None:
             key = required(frame, "destination")
+            if key not in self._subscribed:
+                name = topic_of(key)
+                key = next((other for other, held in self._subscribed.items() if held.topic.name == name), key)
         held = self._subscribed.pop(key, None)
         if held is None:
             raise ProtocolError(f"UNSUBSCRIBE of {key[:64]!r}: no such subscription")
         held.subscription.end()
 
     def send(self, frame: Frame) -> None:
-        """SEND: publish the body. What a COMMIT would refuse is refused here, so that it stays all or nothing."""
-        name = topic_of(required(frame, "destination"))
-        try:
-            data = frame.body.decode()
-        except UnicodeDecodeError as error:
-            raise ProtocolError(f"body of SEND is not UTF-8: {error.reason} at byte {error.start}") from error
-        if not TOPIC.fullmatch(name):
-            raise BadTopicError(f"topic {name[:64]!r}, expected {TOPIC.pattern}")
-        if name in self._feed.topics and self._feed.topics[name].scheduled:
-            raise ScheduledTopicError(f"topic {name} is filled by the schedule, expected one of your own to SEND to")
-        self._act(frame, partial(self._feed.publish, name, data))
+        """SEND: publish the body."""
+        self._act(frame, read_send(frame, self._feed, self._site.limits.header_bytes))
 
     def settle(self, frame: Frame) -> None:
         """ACK or NACK: settle a message, or with ack:client all up to it."""
-        held, ledger, seq = read_ack(frame, self._decoder.version, self._subscribed)
-        self._act(frame, lambda: ledger.settle(seq, held.topic.newest))
+        self._act(frame, read_ack(frame, self._decoder.version, self._subscribed))
 
-    def _act(self, frame: Frame, action: Callable[[], object]) -> None:
-        """Do it now, or when the transaction it belongs to is committed."""
+    def _act(self, frame: Frame, action: Action) -> None:
+        """Do it now, or when the transaction it belongs to is committed; refused it is now if it can be known."""
         transaction = frame.headers.get("transaction")
         if transaction is None:
-            action()
+            action.run()
         else:
-            self._transactions.add(transaction, len(frame.body), action)
+            action.check()
+            self._transactions.add(transaction, action)
 
     def begin(self, frame: Frame) -> None:
         """BEGIN: open a transaction."""
-        self._transactions.begin(required(frame, "transaction"))
+        self._transactions.begin(required_name(frame, "transaction"))
 
     def commit(self, frame: Frame) -> None:
-        """COMMIT: do what it held back."""
-        self._transactions.commit(required(frame, "transaction"))
+        """COMMIT: do what it held back, all of it or nothing."""
+        actions = self._transactions.end(required(frame, "transaction"))
+        self._feed.check({action.topic: None for action in actions if isinstance(action, Sending)})
+        for action in actions:
+            action.check()
+        for action in actions:
+            action.run()
 
     def abort(self, frame: Frame) -> None:
         """ABORT: forget what it held back."""
-        self._transactions.abort(required(frame, "transaction"))
+        self._transactions.end(required(frame, "transaction"))
 
     def disconnect(self, _frame: Frame) -> None:
         """DISCONNECT: hear no more; its RECEIPT is still to come."""
@@ -275,6 +309,14 @@ COMMANDS: dict[str, Callable[[Session, Frame], None]] = {
 }
 
 
+def error_frame(error: ProtocolError, version: str = V12) -> bytes:
+    """Encode the ERROR: the mistake in ``message`` and as text, what helps to find the frame, and the receipt's id."""
+    body = f"{error.message}\n".encode()
+    receipt = {} if error.receipt is None else {"receipt-id": error.receipt}
+    standard = {"content-type": "text/plain", "content-length": str(len(body))}
+    return encode(Frame("ERROR", {"message": error.message} | receipt | error.headers | standard, body), version)
+
+
 def _cursor(frame: Frame) -> int | None:
     """Read the header ``after``, the contract's cursor."""
     text = frame.headers.get("after")
@@ -288,4 +330,4 @@ def _cursor(frame: Frame) -> int | None:
 def _refusal(error: FeedError, receipt: str | None) -> ProtocolError:
     """What the feed refuses, as STOMP says it; a cursor outside the log with the log's ends."""
     ends = {"oldest": str(error.oldest), "newest": str(error.newest)} if isinstance(error, GoneError) else None
-    return ProtocolError(str(error), ends, receipt)
+    return ProtocolError(str(error), ends, receipt, reason=_REASON[type(error)])

@@ -23,6 +23,7 @@ def decode(data: bytes, *, version: str = V12, cut: int | None = None, limits: L
 
 
 VECTORS = [
+    (b"SEND\na:b:c\n\n\0", [Frame("SEND", {"a": "b:c"})]),  # no grammar of STOMP, but of many clients
     (b"", []),
     (b"\n\r\n\n", []),  # heart-beats
     (b"BEGIN\n\n\0", [Frame("BEGIN")]),
@@ -61,7 +62,13 @@ REFUSED = [
     ("too many headers", V12, b"SEND\na:1\nb:1\nc:1\nd:1\ne:1\n\n\0", "4 headers"),
     ("too many repeated headers", V12, b"SEND\n" + b"a:1\n" * 5 + b"\n\0", "4 headers"),
     ("line too long", V12, b"SEND\nh:" + b"x" * 39 + b"\n\n\0", "40 bytes"),
-    ("line that never ends", V12, b"x" * 41, "40 bytes"),
+    ("header that never ends", V12, b"SEND\n" + b"x" * 41, "40 bytes"),
+    ("command that never ends", V12, b"x" * 65, "64 bytes"),
+    ("command too long", V12, b"x" * 33 + b"\n", "letters"),
+    ("HTTP", V12, b"GET / HTTP/1.1\r\n", "letters"),
+    ("CR alone between frames", V12, b"\rSEND\n\n\0", "letters"),
+    ("CR in a header", V12, b"SEND\na:b\rc\n\n\0", "carriage return"),
+    ("two CR", V12, b"SEND\na:b\r\r\n\n\0", "carriage return"),
     ("body too long", V12, b"SEND\n\n" + b"x" * 101, "100 bytes"),
     ("length too large", V12, b"SEND\ncontent-length:101\n\n", "content-length"),
     ("length of a thousand digits", V12, b"SEND\ncontent-length:" + b"1" * 20 + b"\n\n", "content-length"),
@@ -79,6 +86,48 @@ def test_refused(version, data, says, cut):
     frames, error = decode(b"BEGIN\n\n\0" + data, version=version, cut=cut)
     assert frames == [Frame("BEGIN")]
     assert says in error.message
+
+
+@pytest.mark.parametrize(
+    ("version", "data", "frame"),
+    [
+        (V11, b"SEND\na:b\rc\n\n\0", Frame("SEND", {"a": "b\rc"})),  # 1.1 has no escape for it
+        (V10, b"SEND\na:\\t\\c\n\n\0", Frame("SEND", {"a": "\\t\\c"})),  # 1.0 has none at all
+        (V10, b"SEND\ndestination: /topic/own \n\n\0", Frame("SEND", {"destination": "/topic/own"})),
+        (V11, b"SEND\na: b \n\n\0", Frame("SEND", {"a": " b "})),
+        (V10, b"SUBSCRIBE\n\nignored\0", Frame("SUBSCRIBE", {}, b"ignored")),
+        (V10, b"CONNECT\naccept-version: 1.2\n\n\0", Frame("CONNECT", {"accept-version": " 1.2"})),
+    ],
+)
+def test_versions(version, data, frame):
+    assert decode(data, version=version) == ([frame], None)
+
+
+@pytest.mark.parametrize("frame", [b"SEND\nreceipt:1\n\nbody\0", b"\r\nACK\ncontent-length:0\n\n\0"])
+def test_a_frame_is_partial_from_its_first_byte_to_its_last(frame):
+    decoder = Decoder(LIMITS)
+    assert not decoder.partial
+    for byte in frame[:-1].removeprefix(b"\r\n"):
+        assert list(decoder.feed(bytes([byte]))) == []
+        assert decoder.partial
+    assert len(list(decoder.feed(b"\0"))) == 1
+    assert not decoder.partial
+    assert list(decoder.feed(b"\n\r\n")) == []
+    assert not decoder.partial
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"SEND\n" + b"x" * 41, "header_too_big"),
+        (b"SEND\n" + b"a:1\n" * 5, "header_too_big"),
+        (b"SEND\n\n" + b"x" * 101, "body_too_big"),
+        (b"SEND\ncontent-length:101\n\n", "body_too_big"),
+        (b"\0", "protocol_error"),
+    ],
+)
+def test_what_it_is_counted_as(data, reason):
+    assert decode(data)[1].reason == reason
 
 
 def test_a_mistake_behind_the_receipt_header_knows_the_receipt():
@@ -101,6 +150,15 @@ def test_nothing_is_decoded_after_an_error():
     with pytest.raises(ProtocolError):
         list(decoder.feed(b"\0"))
     assert list(decoder.feed(b"BEGIN\n\n\0")) == []
+
+
+def test_a_body_is_held_no_further_than_the_limit():
+    decoder = Decoder(Limits(body_bytes=1000))
+    list(decoder.feed(b"SEND\n\n"))
+    for _ in range(10):
+        assert list(decoder.feed(b"x" * 100)) == []
+    with pytest.raises(ProtocolError):
+        list(decoder.feed(b"x"))
 
 
 def test_a_long_body_byte_by_byte_is_not_searched_again_and_again():
@@ -141,8 +199,16 @@ def test_what_is_encoded_is_decoded(frames, cut):
     assert decode(b"\n".join(encode(frame) for frame in sent), cut=cut, limits=limits) == (sent, None)
 
 
-@given(st.text(alphabet="SEND\n\r\0:\\ca1-", max_size=60), st.integers(1, 9))
-def test_garbage_gives_frames_or_a_protocol_error(text, cut):
-    frames, _ = decode(text.encode(), cut=cut)
+_LINES = ["SEND\n", "ACK\n", "CONNECT\n", "SUBSCRIBE\n", "a:b\n", "a:\\c\\\\\n", "a: \r\n", "receipt:r\n"]
+_LINES += ["content-length:3\n", "\n", "\0", "abc", "\\", ":", "\r"]
+_PIECES = st.lists(
+    st.one_of(st.sampled_from([line.encode() for line in _LINES]), st.binary(max_size=8)), max_size=12
+).map(b"".join)
+
+
+@given(_PIECES, st.integers(1, 9), st.sampled_from([V10, V11, V12]))
+def test_garbage_gives_frames_or_a_protocol_error_however_it_is_cut(data, cut, version):
+    frames, error = decode(data, cut=cut, version=version)
+    whole, whole_error = decode(data, version=version)
     assert all(isinstance(frame, Frame) for frame in frames)
-    assert decode(text.encode())[0] == frames
+    assert (whole, str(whole_error)) == (frames, str(error))

@@ -1,65 +1,13 @@
 """The STOMP conversation: every command, every mistake, and time that passes when the test says so."""
 
+import dataclasses
+
 import pytest
 
-from servers.outlet import Outlet
-from servers.stomp_frames import Decoder, Frame
-from servers.stomp_session import CONNECT_NS, Carrier, Session
-from tests.servers.fakes import Clock, Transport, make_site
-
-HEARTBEAT_S = 10.0
-
-
-class Case:
-    """A session over nothing, connected unless told otherwise."""
-
-    def __init__(self, version: str | None = "1.2", beats: str = "0,0", clock: Clock | None = None, **limits) -> None:
-        self.clock = clock or Clock()
-        self.site = make_site(self.clock, heartbeat_s=HEARTBEAT_S, **limits)
-        self.transport = Transport()
-        self.hung_up = 0
-        carrier = Carrier(Outlet(self.site, self.transport), "tcp", bytes, self._hang_up)
-        self.session = Session(self.site, carrier)
-        self.version = version or "1.2"
-        self.publish(3)
-        if version is not None:
-            (answer,) = self.say("CONNECT", **{"accept-version": version, "host": "test", "heart-beat": beats})
-            assert answer.command == "CONNECTED"
-
-    def _hang_up(self) -> None:
-        self.hung_up += 1
-
-    def publish(self, count: int, topic: str = "own") -> None:
-        for number in range(count):
-            self.site.feed.publish(topic, f"data {number}")
-
-    def heard(self) -> list[Frame]:
-        return list(Decoder(version=self.version).feed(self.transport.take()))
-
-    def say(self, command: str, body: bytes = b"", **headers: str) -> list[Frame]:
-        lines = [command, *(f"{name.replace('_', '-')}:{value}" for name, value in headers.items()), "", ""]
-        return self.raw("\n".join(lines).encode() + body + b"\0")
-
-    def raw(self, data: bytes) -> list[Frame]:
-        self.session.receive(data)
-        return self.heard()
-
-    def mistake(self, command: str, body: bytes = b"", **headers: str) -> Frame:
-        """Say something wrong; the ERROR that must be the answer."""
-        (answer,) = self.say(command, body, receipt="r", **headers)
-        assert answer.command == "ERROR"
-        assert answer.headers["receipt-id"] == "r"
-        assert answer.headers["message"]
-        assert self.hung_up == 1
-        assert self.say("SEND", b"x", destination="/topic/own", receipt="late") == []
-        self.publish(1)
-        assert self.heard() == []
-        return answer
-
-
-def seqs(frames: list[Frame]) -> list[str]:
-    assert all(frame.command == "MESSAGE" for frame in frames)
-    return [frame.headers["message-id"] for frame in frames]
+from servers.feed import FeedError, StartedError
+from servers.stomp_frames import Frame
+from servers.stomp_session import _REASON
+from tests.servers.stomp_case import HEARTBEAT_S, Case, seqs
 
 
 @pytest.mark.parametrize(
@@ -91,7 +39,7 @@ def test_no_version_in_common():
     case = Case(None)
     (answer,) = case.say("CONNECT", accept_version="2.0,3", host="test")
     assert (answer.command, answer.headers["version"]) == ("ERROR", "1.0,1.1,1.2")
-    assert case.hung_up == 1
+    assert case.hung_up == ["protocol_error"]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +160,8 @@ def test_disconnect_with_a_receipt_then_silence():
     case.say("SUBSCRIBE", id="0", destination="/topic/own")
     (receipt,) = case.say("DISCONNECT", receipt="77")
     assert receipt == Frame("RECEIPT", {"receipt-id": "77"})
-    assert case.hung_up == 1
+    assert case.hung_up == [""]
+    assert case.site.counters.drops == {}
     case.publish(1)
     assert case.heard() == []
 
@@ -285,54 +234,144 @@ def test_bytes_one_by_one_and_heart_beats_between():
     assert case.heard()[0].headers["subscription"] == "a:b"
 
 
-def sweep(case: Case, seconds: float) -> bytes:
-    case.session.sweep(case.clock.pass_s(seconds))
-    return case.transport.take()
-
-
 @pytest.mark.parametrize(("wanted_ms", "interval_s"), [(1, HEARTBEAT_S), (10_000, HEARTBEAT_S), (30_000, 30.0)])
 def test_our_heart_beats_come_at_the_larger_of_both_wishes(wanted_ms, interval_s):
     case = Case(beats=f"0,{wanted_ms}")
     for _ in range(3):
-        assert sweep(case, interval_s * 0.85) == b""
-        assert sweep(case, interval_s * 0.1) == b"\n"
+        assert case.sweep(interval_s * 0.85) == b""
+        assert case.sweep(interval_s * 0.1) == b"\n"
     assert not case.session.expects_beats
-    sweep(case, interval_s * 100)
+    case.sweep(interval_s * 100)
     assert case.transport.ended == []
 
 
 def test_an_event_is_as_good_as_a_heart_beat():
     case = Case(beats="0,1")
     case.say("SUBSCRIBE", id="0", destination="/topic/own")
-    sweep(case, HEARTBEAT_S * 0.8)
+    case.sweep(HEARTBEAT_S * 0.8)
     case.publish(1)
     case.transport.take()
-    assert sweep(case, HEARTBEAT_S * 0.8) == b""
-    assert sweep(case, HEARTBEAT_S * 0.2) == b"\n"
+    assert case.sweep(HEARTBEAT_S * 0.8) == b""
+    assert case.sweep(HEARTBEAT_S * 0.2) == b"\n"
 
 
 @pytest.mark.parametrize(("promised_ms", "interval_s"), [(1, HEARTBEAT_S), (30_000, 30.0)])
 def test_a_peer_that_breaks_its_promise_is_cut_off_with_a_margin(promised_ms, interval_s):
     case = Case(beats=f"{promised_ms},0")
     assert case.session.expects_beats
-    sweep(case, interval_s * 1.9)
+    case.sweep(interval_s * 1.9)
     case.raw(b"\n")
-    sweep(case, interval_s * 1.9)
+    case.sweep(interval_s * 1.9)
     assert case.transport.ended == []
-    assert sweep(case, interval_s * 0.2) == b""
+    assert case.sweep(interval_s * 0.2) == b""
     assert case.transport.ended == ["abort"]
     assert case.site.counters.drops == {"heartbeat_timeout": 1}
 
 
 def test_no_heart_beats_when_one_side_wants_none():
     case = Case(beats="0,0")
-    assert sweep(case, HEARTBEAT_S * 1000) == b""
+    assert case.sweep(HEARTBEAT_S * 1000) == b""
     assert case.transport.ended == []
 
 
-def test_whoever_never_says_connect_is_cut_off():
-    case = Case(None)
-    sweep(case, CONNECT_NS / 1e9 - 1)
-    assert case.transport.ended == []
-    sweep(case, 1)
-    assert case.site.counters.drops == {"connect_timeout": 1}
+@pytest.mark.parametrize("trickle", [b"", b"\n", b"C"])
+def test_connect_has_to_be_there_in_time_however_its_bytes_trickle(trickle):
+    case = Case(None, handshake_s=3)
+    for _ in range(29):
+        assert case.sweep(0.1) == b""
+        case.raw(trickle)
+    case.session.sweep(case.clock.pass_s(0.1))
+    assert "no CONNECT within 3 s" in case.over(case.heard(), "handshake_timeout").headers["message"]
+
+
+@pytest.mark.parametrize("head", [b"S", b"SEND\n", b"SEND\ndestination:/topic/own\n\n"])
+@pytest.mark.parametrize("trickle", [b"", b"x"])
+def test_a_frame_has_to_end_in_time_however_its_bytes_trickle(head, trickle):
+    case = Case(request_s=3)
+    case.sweep(100)
+    case.raw(b"\n" + head)
+    for _ in range(29):
+        assert case.sweep(0.1) == b""
+        case.raw(trickle)
+    case.session.sweep(case.clock.pass_s(0.1))
+    case.over(case.heard(), "request_timeout")
+
+
+def test_the_time_of_a_frame_begins_with_its_first_byte_and_ends_with_its_last():
+    case = Case(request_s=3)
+    frame = b"ABORT\ntransaction:t\n\n\0BEGIN\ntransaction:t\n\n\0"
+    case.raw(b"BEGIN\ntransaction:t\n\n\0" + frame[:5])
+    for _ in range(10):  # a piece of the next frame comes with the end of every other one
+        assert case.sweep(2) == b""
+        case.raw(frame[5:] + frame[:5])
+    case.raw(frame[5:])
+    assert case.sweep(100) == b""
+    assert case.hung_up == []
+
+
+def test_every_refusal_of_the_feed_has_a_name():
+    assert set(_REASON) | {StartedError} == set(FeedError.__subclasses__())
+
+
+LOGIN = ("user", "päss:code")
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
+def test_with_a_login_it_has_to_be_known(version):
+    case = Case(None, login=LOGIN)
+    (answer,) = case.say("CONNECT", accept_version=version, host="h", login="user", passcode="päss:code")
+    assert answer.command == "CONNECTED"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"login": "user"}, {"passcode": "päss:code"}, {"login": "user", "passcode": "pass"}, {"login": "päss:code"},
+     {"login": "User", "passcode": "päss:code"}],
+)  # fmt: skip
+def test_without_it_nobody_comes_in(headers):
+    case = Case(None, login=LOGIN)
+    answer = case.over(case.say("CONNECT", accept_version="1.2", host="h", receipt="r", **headers), "unauthorized", "r")
+    assert "päss" not in answer.body.decode()
+    assert not case.session.connected
+
+
+def test_1_0_may_pad_its_login():
+    (answer,) = Case(None, login=LOGIN).raw("CONNECT\nlogin: user\npasscode:päss:code\n\n\0".encode())
+    assert answer.command == "CONNECTED"
+    (answer,) = Case(None, login=LOGIN).raw(
+        "CONNECT\naccept-version:1.2\nhost:h\nlogin: user\npasscode:päss:code\n\n\0".encode()
+    )
+    assert answer.command == "ERROR"
+
+
+def test_subscriptions_are_bounded():
+    case = Case(subscriptions=2)
+    for identity in ("0", "1"):
+        assert case.say("SUBSCRIBE", id=identity, destination="/topic/own") == []
+    case.say("UNSUBSCRIBE", id="1")
+    case.say("SUBSCRIBE", id="2", destination="/topic/own")
+    case.over(case.say("SUBSCRIBE", id="3", destination="/topic/own"), "too_many_subscriptions")
+
+
+def test_topics_of_a_transaction_are_all_there_or_none(monkeypatch):
+    case = Case()
+    limited = dataclasses.replace(case.site.feed.settings, published_topics=3)
+    case.site.feed.settings = limited  # one is in use
+    case.say("BEGIN", transaction="t")
+    for topic in ("a", "b", "a", "own", "c"):
+        assert case.say("SEND", b"x", destination=f"/topic/{topic}", transaction="t") == []
+    case.over(case.say("COMMIT", transaction="t"), "too_many_topics")
+    assert set(case.site.feed.topics) == {"t0", "own"}
+
+
+def test_headers_of_a_publisher_reach_subscribers_of_every_version_and_the_replay():
+    case = Case()
+    case.say("SEND", b"x", destination="/topic/own", **{"a\\cb": "c\\nd"})
+    for version, name, value in (("1.2", "a:b", "c\nd"), ("1.1", "a:b", "c\nd"), ("1.0", "a", "b:c d")):
+        other = Case(version)
+        other.session._feed = case.site.feed
+        other.say("SUBSCRIBE", id="0", destination="/topic/own")
+        case.say("SEND", b"x", destination="/topic/own", **{"a\\cb": "c\\nd"})
+        (frame,) = other.heard()
+        assert frame.headers[name] == value
+    assert case.site.feed.topic("own").latest().headers == (("a:b", "c\nd"),)
