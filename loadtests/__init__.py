@@ -37,7 +37,7 @@ resources.csv
 run.json
     ``format, name, started, finished`` (UTC)``, command, seed, git {revision, dirty}, machine {...}, versions {...},
     clock {...}, transports {name: {label, specification, pulls}}, experiments {name: {title, question, axes, expect}},
-    floor {transport: {...}}, cells [...]``. A cell::
+    floor {transport: {...}}`` (null: not wanted)``, resumed [{at, command, git, differs [..]}], cells [...]``. A cell::
 
         id, experiment, cell, repeat, transport, seed, settings {dotted key: value}, role ("measure" | "reference"),
         status ("done" | "failed" | "skipped" | "pending"), why,
@@ -45,7 +45,8 @@ run.json
         published {topic: newest seq},                              as the server counted when the cell ended
         load {subscribers, failures {reason: n}, late_ms_p50, late_ms_p99,          summed, or the worst of all
               window_bytes {up, down, segments_up, segments_down}},    between from and to, all connections
-        server {ready {...}, stats {...}}, cpus {server [..], load [..]}, verify {checks, seconds}
+        server {ready {...}, stats {...}}, cpus {server [..], load [..]}, verify {checks, seconds},
+        aside [{folder, status, why, ...}]    attempts that did not end well: their rows, in folders beside the cell's
 
     ``role = "reference"`` is a cell that shows one transit of a pull transport (a long poll that is always held);
     models take their δ from it, never from the cell they predict.

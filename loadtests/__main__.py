@@ -21,6 +21,7 @@ from loadtests.experiment import SUITES, Experiment
 from loadtests.grid import cells, estimate_s
 from loadtests.process import ProgramError
 from loadtests.progress import duration
+from loadtests.run_file import StorageError
 from loadtests.settings import InputError, did_you_mean
 from loadtests.transports import TRANSPORTS
 
@@ -39,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
+    except StorageError as error:
+        print(error, file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 1
@@ -121,10 +125,31 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
 
 
 def _run(given: argparse.Namespace) -> tuple[Path, bool]:
+    command = shlex.join(["python", "-m", "loadtests", *sys.argv[1:]])
+    if given.resume:
+        _refuse_beside_resume(given)
+        return runner.go_on(Path(given.resume), command=command)
     experiments = _experiments(given)
     name = "-".join(one.name for one in experiments) if given.names else given.suite
-    command = shlex.join(["python", "-m", "loadtests", *sys.argv[1:]])
     return runner.run(name, experiments, Path(given.out), command=command, with_floor=not given.no_floor)
+
+
+_PLANNED: dict[str, tuple[str, object]] = {
+    "names": ("EXPERIMENT", []),
+    "suite": ("--suite", "default"),
+    "set": ("--set", []),
+    "transports": ("--transports", None),
+    "out": ("--out", "results"),
+    "no_floor": ("--no-floor", False),
+}
+"""What a run is planned by: argument, how it is written, and what it is when it was not given."""
+
+
+def _refuse_beside_resume(given: argparse.Namespace) -> None:
+    """Refuse what would change a run that is only to be finished."""
+    for name, (word, default) in _PLANNED.items():
+        if getattr(given, name) != default:
+            raise InputError(f"--resume {given.resume}: it is finished as it was planned; leave out {word}")
 
 
 def _experiments(given: argparse.Namespace) -> list[Experiment]:
@@ -155,6 +180,7 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument(
             "--out", default="results", metavar="DIR", help="where the run's folder goes (default: results)"
         )
+        one.add_argument("--resume", metavar="RUN", help="finish this run: measure only what it lacks")
         one.add_argument("--no-floor", action="store_true", help="do not measure the instrument's own cost first")
     _choosing(command("list"))
     checks = command("verify")

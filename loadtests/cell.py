@@ -21,13 +21,13 @@ from typing import Any
 
 from loadtests import records
 from loadtests.access import Access, of_ready
-from loadtests.control import ask, set_feed
+from loadtests.control import ControlError, ask, set_feed
 from loadtests.grid import Cell, drain_s
 from loadtests.process import Program, last_words, ready, running, stop
 from loadtests.resources import Sampler, family
 from loadtests.settings import server_flags, topic_count
 from loadtests.transports import TRANSPORTS
-from loadtests.verify import verify
+from loadtests.verify import VerifyError, verify
 
 _READY_S = 20.0
 _SUBSCRIBE_S = 20.0
@@ -98,44 +98,67 @@ def measure(
     """
     spool = folder / "spool"
     spool.mkdir(parents=True)
-    plan = spool / "plan.json"
     record["cpus"] = {name: list(cores) for name, cores in cpus.items()}
     with (
         Sampler(folder / "resources.csv") as sampler,
         running("server", programs.server(cell), folder / "server.log", cpus["server"]) as server,
-        running("locust", programs.load(cell, plan), folder / "locust.log", cpus["load"]) as load,
+        running("locust", programs.load(cell, spool / "plan.json"), folder / "locust.log", cpus["load"]) as load,
     ):
-        said = ready(server, _READY_S)
-        record["server"] = {"ready": said}
-        sampler.watch("server", family(server.pid))
-        sampler.sample("ready")
-        access = of_ready(said, cell.settings)
-        record["verify"] = programs.verify(cell.transport, access)
-        sampler.sample("verified")
-        _write(plan, _plan(cell, access, spool))
-        _wait_subscribed(cell, spool, server, load)
-        sampler.watch("load", family(load.pid))
-        sampler.sample("subscribed")
-        _feed(cell, record, spool, access=access, sampler=sampler, programs=(server, load))
-        _drain(cell, record, spool, (server, load))
-        sampler.sample("drained")
-        stats = ask(access, "GET", "/stats")
-        # The topics of the verification are no part of the feed.
-        published = stats.pop("published", {})
-        record["published"] = {topic: seq for topic, seq in published.items() if not topic.startswith("verify-")}
-        record["server"]["stats"] = stats
-        stop(load, _STOP_S)
-        _insist_ended(cell, statuses(spool), load)
+        try:
+            _measure(cell, record, folder, sampler=sampler, programs=(server, load), verify=programs.verify)
+        except (ControlError, VerifyError):
+            # A program that was killed refuses connections: that is its end's doing, and its end is the reason.
+            server.explain()
+            load.explain()
+            raise
+
+
+def _measure(
+    cell: Cell,
+    record: Record,
+    folder: Path,
+    *,
+    sampler: Sampler,
+    programs: tuple[Program, Program],
+    verify: Callable[[str, Access], dict[str, Any]],
+) -> None:
+    server, load = programs
+    spool = folder / "spool"
+    said = ready(server, _READY_S)
+    record["server"] = {"ready": said}
+    sampler.watch("server", family(server.pid))
+    sampler.sample("ready")
+    access = of_ready(said, cell.settings)
+    record["verify"] = verify(cell.transport, access)
+    sampler.sample("verified")
+    _write(spool / "plan.json", _plan(cell, access, spool))
+    _wait_subscribed(cell, spool, server, load)
+    sampler.watch("load", family(load.pid))
+    sampler.sample("subscribed")
+    _feed(cell, record, spool, access=access, sampler=sampler, programs=programs)
+    _drain(cell, record, spool, programs)
+    sampler.sample("drained")
+    stats = ask(access, "GET", "/stats")
+    # The topics of the verification are no part of the feed.
+    published = stats.pop("published", {})
+    record["published"] = {topic: seq for topic, seq in published.items() if not topic.startswith("verify-")}
+    record["server"]["stats"] = stats
+    stop(load, _STOP_S)
+    _insist_ended(cell, statuses(spool), load)
 
 
 def collect(record: Record, folder: Path) -> None:
-    """Turn the spools of a cell that has ended, well or not, into its Parquet files, and sum its load processes up."""
-    spool = folder / "spool"
-    if not spool.is_dir():
-        return
-    record["load"] = summary(statuses(spool))
-    records.to_parquet(spool, folder)
-    shutil.rmtree(spool)
+    """Turn the spools of a cell that has ended, well or not, into its Parquet files, and sum its load processes up.
+
+    Killed at any moment, it can be done again: the spools go in one step, and only when the files are whole.
+    """
+    spool, done = folder / "spool", folder / "spool.done"
+    if spool.is_dir():
+        record["load"] = summary(statuses(spool))
+        records.to_parquet(spool, folder)
+        spool.rename(done)
+    if done.is_dir():
+        shutil.rmtree(done)
 
 
 def statuses(spool: Path) -> list[dict[str, Any]]:

@@ -66,6 +66,15 @@ def git(folder: Path) -> dict[str, Any]:
     return {"revision": revision or None, "dirty": None if changed is None else bool(changed)}
 
 
+def code_differs(before: str, after: str) -> bool:
+    """Return whether servers or load generator differ between two revisions; not known counts as not."""
+    command = ["git", "-C", str(_REPOSITORY), "diff", "--quiet", before, after, "--", "servers", "loadtests"]
+    try:
+        return subprocess.run(command, capture_output=True, timeout=10, check=False).returncode == 1
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
 def clock() -> dict[str, Any]:
     """Return the clock that every timestamp is on."""
     info = time.get_clock_info("monotonic")

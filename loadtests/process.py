@@ -1,19 +1,24 @@
 """Start a program of ours on chosen cores, learn when it is ready, and end it whatever happens.
 
-Rule: every program is a session of its own. Ctrl-C then reaches the runner alone, which ends its programs in order, and
-ending a program ends the workers it has forked.
+Rule 1: every program is a session of its own. Ctrl-C then reaches the runner alone, which ends its programs in order,
+and ending a program ends the workers it has forked.
+Rule 2: no program outlives a runner that was killed, and so none writes into a run that is being resumed: the kernel
+kills it with its parent (Linux, ``PR_SET_PDEATHSIG``; elsewhere it is for the user to end).
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import json
 import os
 import re
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +26,8 @@ from typing import Any
 _LOOK_S = 0.005
 _WORDS_BYTES = 16_384
 _EXCEPTION = re.compile(r"[\w.]*(Error|Exception)(: |$)")
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_REAP_S = 0.5
 
 
 class ProgramError(Exception):
@@ -42,8 +49,16 @@ class Program:
 
     def insist(self) -> None:
         """Raise ProgramError when it has ended."""
-        if (code := self.process.poll()) is not None:
+        if (code := self.process.poll()) == -signal.SIGKILL:
+            raise ProgramError(f"{self.name} was killed (SIGKILL) by somebody, or by a system short of memory")
+        if code is not None:
             raise ProgramError(f"{self.name} ended by itself ({_ending(code)}): {last_words(self.log)}")
+
+    def explain(self) -> None:
+        """Raise ProgramError when it has ended, or does so in a moment: its connections close before that is known."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_REAP_S)
+        self.insist()
 
 
 @contextlib.contextmanager
@@ -51,7 +66,12 @@ def running(name: str, command: Sequence[str], log: Path, cpus: Sequence[int]) -
     """Start a program and end it when the block is left, its workers too."""
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=functools.partial(die_with, os.getpid()),  # noqa: PLW1509 - the runner has no other threads
         )
     program = Program(name, process, log)
     try:
@@ -59,6 +79,14 @@ def running(name: str, command: Sequence[str], log: Path, cpus: Sequence[int]) -
         yield program
     finally:
         stop(program, 2.0)
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends; at once when it is not ``parent`` any more."""
+    if _PRCTL is not None:
+        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before we could ask
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def pin(pid: int, cpus: Sequence[int]) -> None:
@@ -117,3 +145,14 @@ def _object(line: bytes) -> dict[str, Any]:
 
 def _ending(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit {code}"
+
+
+def _prctl() -> Callable[..., int] | None:
+    """Return the C library's ``prctl``, None where there is none; looked up here, not between fork and exec."""
+    if not sys.platform.startswith("linux"):
+        return None
+    found: Callable[..., int] = ctypes.CDLL(None).prctl
+    return found
+
+
+_PRCTL = _prctl()

@@ -156,5 +156,7 @@ def to_parquet(spool: Path, cell: Path) -> dict[str, int]:
         "connections": read_connections(sorted(spool.glob("*.connections"))),
     }
     for name, table in tables.items():
-        pq.write_table(table, cell / f"{name}.parquet", compression="zstd")
+        partial = cell / f"{name}.parquet.part"
+        pq.write_table(table, partial, compression="zstd")
+        partial.replace(cell / f"{name}.parquet")
     return {name: table.num_rows for name, table in tables.items()}

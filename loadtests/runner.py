@@ -2,6 +2,8 @@
 
 Rule 1: a cell that fails is recorded with the reason, and the next one runs.
 Rule 2: Ctrl-C keeps everything measured: the cell in progress is collected as failed, those to come are skipped.
+Rule 3: a run that is gone on with is the same loop over the same document, less what is done; a cell once done is never
+measured again.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from loadtests import floor, machine, run_file
+from loadtests import floor, machine, resume, run_file
 from loadtests.access import AccessError
 from loadtests.cell import PROGRAMS, CellError, Programs, Record, collect, measure
 from loadtests.control import ControlError
@@ -59,16 +61,39 @@ def run(
     ordered = plan(experiments)
     now = datetime.now(UTC)
     folder = run_file.create(out, name, now)
-    content = run_file.document(name, experiments, ordered, command, now)
-    run_file.copy_sources(folder, experiments)
-    run_file.save(folder, content)
-    run_file.point_latest(folder)
-    shown = progress or Progress([estimate_s(cell) for cell in ordered])
+    with run_file.lock(folder):
+        content = run_file.document(name, experiments, ordered, command, now, with_floor=with_floor)
+        run_file.copy_sources(folder, experiments)
+        run_file.save(folder, content)
+        run_file.point_latest(folder)
+        return folder, _finish(folder, content, programs, progress)
+
+
+def go_on(
+    folder: Path, *, command: str = "", programs: Programs = PROGRAMS, progress: Progress | None = None
+) -> tuple[Path, bool]:
+    """Measure every cell of a run that is not done yet; return its folder and whether all of them are done now."""
+    folder = folder.resolve()  # latest may lead elsewhere before this ends
+    with run_file.lock(folder):
+        content = resume.reopen(folder, command, datetime.now(UTC))
+        if all(record["status"] == "done" for record in content["cells"]):
+            print(f"{folder}: every cell is done; nothing is left to measure", file=sys.stderr)
+            return folder, True
+        for difference in content["resumed"][-1]["differs"]:
+            print(f"resuming: {difference}", file=sys.stderr)
+        run_file.save(folder, content)
+        return folder, _finish(folder, content, programs, progress)
+
+
+def _finish(folder: Path, content: dict[str, Any], programs: Programs, progress: Progress | None) -> bool:
+    """Measure what is not done, saving after each cell; return whether everything is done."""
+    left = [(resume.cell_of(record), record) for record in content["cells"] if record["status"] != "done"]
+    shown = progress or Progress([estimate_s(cell) for cell, _ in left])
     try:
-        if with_floor:
+        if content["floor"] == {} and left:
             shown.start("the instrument's own floor")
             content["floor"] = _floor(content["transports"])
-        for cell, record in zip(ordered, content["cells"], strict=True):
+        for cell, record in left:
             shown.start(cell.label)
             try:
                 _run_cell(cell, record, folder / "cells" / cell.id, programs)
@@ -83,13 +108,14 @@ def run(
         shown.close()
         content["finished"] = run_file.stamp(datetime.now(UTC))
         run_file.save(folder, content)
-    return folder, all(record["status"] == "done" for record in content["cells"])
+    return all(record["status"] == "done" for record in content["cells"])
 
 
 def _run_cell(cell: Cell, record: Record, folder: Path, programs: Programs) -> None:
     server, load = machine.divide(machine.usable_cpus())
-    folder.mkdir(parents=True)
     try:
+        resume.set_aside(record, folder)
+        folder.mkdir(parents=True)
         try:
             measure(cell, record, folder, {"server": server, "load": load}, programs)
         finally:

@@ -57,6 +57,31 @@ def test_a_failed_cell_is_exit_code_1(ran):
     assert module.main(["run", "poll_interval"]) == 1
 
 
+def test_a_run_is_gone_on_with_as_it_was_planned(ran, monkeypatch, capsys):
+    monkeypatch.setattr(module.runner, "go_on", lambda folder, *, command: (folder, True))
+    assert module.main(["run", "--resume", "results/x"]) == 0
+    assert "results: results/x" in capsys.readouterr().out
+    for beside, word in (
+        (["fan_out"], "EXPERIMENT"),
+        (["--set", "repeats=2"], "--set"),
+        (["--transports", "sse"], "--transports"),
+        (["--no-floor"], "--no-floor"),
+        (["--suite", "full"], "--suite"),
+        (["--out", "elsewhere"], "--out"),
+    ):
+        assert module.main(["bench", "--resume", "results/x", *beside]) == 2
+        assert capsys.readouterr().err == f"--resume results/x: it is finished as it was planned; leave out {word}\n"
+
+
+def test_a_disk_that_is_full_is_one_line_and_exit_code_1(monkeypatch, capsys):
+    def full(*_, **__):
+        raise module.StorageError("run.json: cannot be written: No space left on device")
+
+    monkeypatch.setattr(module.runner, "run", full)
+    assert module.main(["run", "fan_out"]) == 1
+    assert capsys.readouterr().err == "run.json: cannot be written: No space left on device\n"
+
+
 def test_keys_and_transports_can_be_overridden(ran):
     module.main(["run", "fan_out", "--set", "load.subscribers=7", "--set", "repeats=2", "--transports", "sse"])
     one = ran[0][4][0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 
@@ -62,7 +63,7 @@ def test_a_program_killed_by_a_signal_is_reported_by_its_name(tmp_path):
     with running("server", python(SLEEP), tmp_path / "log", []) as program:
         program.process.kill()
         program.process.wait()
-        with pytest.raises(ProgramError, match=r"\(SIGKILL\): it printed nothing"):
+        with pytest.raises(ProgramError, match=r"^server was killed \(SIGKILL\) by somebody"):
             program.insist()
 
 
@@ -83,6 +84,34 @@ def test_a_program_is_ended_when_its_block_fails(tmp_path):
     with pytest.raises(KeyboardInterrupt), running("server", python(SLEEP), tmp_path / "log", []) as program:
         raise KeyboardInterrupt
     assert gone(program.pid)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux ties a program to its parent")
+def test_no_program_outlives_a_runner_that_was_killed(tmp_path):
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom loadtests.process import running\n"
+        f"with running('server', [sys.executable, '-c', {SLEEP!r}], Path({str(tmp_path / 'log')!r}), []) as program:\n"
+        f"    Path({str(tmp_path / 'pid')!r}).write_text(f'{{program.pid}}\\n')\n    time.sleep(60)"
+    )
+    with subprocess.Popen(python(code)) as runner:
+        wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().endswith("\n"), 20)
+        pid = int((tmp_path / "pid").read_text())
+        assert not gone(pid)
+        runner.kill()
+    wait_until(lambda: gone(pid))
+
+
+def test_a_program_whose_parent_has_gone_already_does_not_begin():
+    code = "from loadtests.process import die_with; die_with(1 << 22); print('alive')"
+    done = subprocess.run(python(code), capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (-9, b"")
+
+
+def test_a_killed_program_explains_what_its_death_caused(tmp_path):
+    with running("server", python(SLEEP), tmp_path / "log", []) as program:
+        program.process.kill()  # not waited for: it may not have ended yet
+        with pytest.raises(ProgramError, match=r"was killed"):
+            program.explain()
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not pin")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from datetime import UTC, datetime
 
@@ -60,3 +61,23 @@ def test_latest_moves_to_the_newest_run(tmp_path):
 def test_the_experiments_are_kept_as_they_were_written(tmp_path):
     run_file.copy_sources(tmp_path, [fakes.read(tmp_path)])
     assert (tmp_path / "experiments" / "tiny.toml").read_text() == fakes.TOML
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
+    run_file.save(tmp_path, {"a": 1})
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(run_file.os, "fsync", full)
+    with pytest.raises(
+        run_file.StorageError, match=r"run\.json: cannot be written: No space left .* make room, then run"
+    ):
+        run_file.save(tmp_path, {"a": 2})
+    assert json.loads((tmp_path / "run.json").read_text()) == {"a": 1}
+
+
+def test_a_floor_that_is_not_wanted_is_not_an_empty_one(tmp_path):
+    one = fakes.read(tmp_path)
+    assert run_file.document("tiny", [one], cells(one), "", NOW)["floor"] == {}
+    assert run_file.document("tiny", [one], cells(one), "", NOW, with_floor=False)["floor"] is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 
@@ -115,3 +116,19 @@ def test_a_floor_that_cannot_be_measured_is_a_warning(monkeypatch, tmp_path, cap
     assert done
     assert "floor: not measured: sse: floor: no events" in capsys.readouterr().err
     assert json.loads((folder / "run.json").read_text())["floor"] == {}
+
+
+def test_a_disk_that_is_full_fails_the_cell_and_keeps_its_spools(run, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cell_module.records, "to_parquet", full)
+    folder, done, content, _ = run(fakes.programs())
+    assert not done
+    assert [one["why"] for one in content["cells"]] == ["[Errno 28] No space left on device"] * 2
+    assert (folder / "cells" / content["cells"][0]["id"] / "spool" / "0.deliveries").stat().st_size
+    monkeypatch.undo()
+    _, done = runner.go_on(folder, programs=fakes.programs(), progress=Progress([5, 5], io.StringIO()))
+    assert done
+    aside = json.loads((folder / "run.json").read_text())["cells"][0]["aside"][0]
+    assert (folder / "cells" / aside["folder"] / "deliveries.parquet").exists()
