@@ -25,6 +25,9 @@ Observer = Callable[[npt.NDArray[np.int64]], None]
 
 DELIVERY = ("subscriber", "connection", "topic", "seq", "due_ns", "sent_ns", "received_ns", "bytes")
 RESPONSE = ("subscriber", "started_ns", "finished_ns", "status", "events", "bytes_sent", "bytes_received")
+PUBLISH = ("subscriber", "seq", "due_ns", "sent_ns", "acknowledged_ns", "status", "bytes_sent", "bytes_received")
+NULLABLE = frozenset({"sent_ns", "acknowledged_ns", "bytes_sent", "bytes_received"})
+"""Columns of ``PUBLISH`` in which a spool's 0 means that there is none."""
 
 
 class Connection(msgspec.Struct, kw_only=True):
@@ -32,6 +35,7 @@ class Connection(msgspec.Struct, kw_only=True):
 
     subscriber: int
     attempt: int
+    purpose: str = ""
     started_ns: int
     tcp_ns: int | None = None
     tls_ns: int | None = None
@@ -88,21 +92,23 @@ class Spool:
 
 
 class Spools:
-    """The three spools of one load process, ``<folder>/<worker>.{deliveries,responses,connections}``.
+    """The spools of one load process, ``<folder>/<worker>.{deliveries,responses,publishes,connections}``.
 
     A folder of None keeps nothing.
     """
 
-    __slots__ = ("_connections", "answer", "deliver", "deliveries", "responses")
+    __slots__ = ("_connections", "answer", "deliver", "deliveries", "publish", "publishes", "responses")
 
     def __init__(self, folder: Path | None, worker: int = 0) -> None:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         self.deliveries = Spool(folder and folder / f"{worker}.deliveries", len(DELIVERY))
         self.responses = Spool(folder and folder / f"{worker}.responses", len(RESPONSE))
+        self.publishes = Spool(folder and folder / f"{worker}.publishes", len(PUBLISH))
         self._connections = (folder / f"{worker}.connections" if folder else Path(os.devnull)).open("ab", buffering=0)
         self.deliver = self.deliveries.extend
         self.answer = self.responses.extend
+        self.publish = self.publishes.extend
 
     def observe(self, deliveries: Observer, responses: Observer) -> None:
         """Show every flushed block of rows to these."""
@@ -115,13 +121,13 @@ class Spools:
 
     def flush(self) -> None:
         """Flush the integer spools."""
-        self.deliveries.flush()
-        self.responses.flush()
+        for spool in (self.deliveries, self.responses, self.publishes):
+            spool.flush()
 
     def close(self) -> None:
-        """Flush and close all three."""
-        self.deliveries.close()
-        self.responses.close()
+        """Flush and close all of them."""
+        for spool in (self.deliveries, self.responses, self.publishes):
+            spool.close()
         self._connections.close()
 
     def __enter__(self) -> Self:
@@ -148,13 +154,28 @@ def read_connections(paths: Iterable[Path]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=_CONNECTION_SCHEMA)
 
 
+def read_publishes(paths: Iterable[Path]) -> pa.Table:
+    """Read publish spools into one table; a moment that never came, and its bytes, are null there."""
+    table = read_integers(paths, PUBLISH)
+    for i, name in enumerate(PUBLISH):
+        if name in NULLABLE:
+            column = table.column(i).to_numpy()
+            table = table.set_column(i, name, pa.array(column, mask=column == 0))
+    return table
+
+
 def to_parquet(spool: Path, cell: Path) -> dict[str, int]:
-    """Turn the spools in ``spool`` into the cell's three Parquet files; rows per file by name."""
+    """Turn the spools in ``spool`` into the cell's Parquet files; rows per file by name.
+
+    Where nothing was published there is no ``publishes.parquet``.
+    """
     tables = {
         "deliveries": read_integers(sorted(spool.glob("*.deliveries")), DELIVERY),
         "responses": read_integers(sorted(spool.glob("*.responses")), RESPONSE),
         "connections": read_connections(sorted(spool.glob("*.connections"))),
     }
+    if (publishes := read_publishes(sorted(spool.glob("*.publishes")))).num_rows:
+        tables["publishes"] = publishes
     for name, table in tables.items():
         partial = cell / f"{name}.parquet.part"
         pq.write_table(table, partial, compression="zstd")

@@ -21,8 +21,9 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 
 __all__ = [
-    "Address", "Answer", "Beat", "Client", "Close", "Command", "Connect", "Connected", "Data", "Emit", "Eof",
-    "Failed", "Input", "Mark", "Progress", "ProtocolError", "Send", "Stop", "Subscriber", "Timer", "Wake",
+    "Address", "Answer", "Beat", "Begin", "Client", "Close", "Command", "Connect", "Connected", "Data", "Emit", "Eof",
+    "Failed", "Input", "Mark", "Progress", "ProtocolError", "Publication", "Publish", "Published", "Send", "Stop",
+    "Subscriber", "Timer", "Wake",
 ]  # fmt: skip
 
 
@@ -111,7 +112,29 @@ class Stop:
     at_ns: int
 
 
-Input = Connected | Data | Eof | Timer | Failed | Stop
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """For a client that publishes by a schedule: it runs from ``epoch_ns`` on, up to ``stop_ns``."""
+
+    at_ns: int
+    epoch_ns: int
+    stop_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Publish this now, the way your protocol does it; ``receipt`` asks for an acknowledgement where that is a choice.
+
+    What is acknowledged is answered by ``Published`` with the same ``number``.
+    """
+
+    at_ns: int
+    number: int
+    data: bytes
+    receipt: bool = False
+
+
+Input = Connected | Data | Eof | Timer | Failed | Stop | Begin | Publish
 
 
 # Commands: what the client asks of the driver ------------------------------------------------------------------
@@ -176,7 +199,29 @@ class Close:
     failed: bool = False
 
 
-Command = Connect | Send | Wake | Emit | Answer | Mark | Beat | Close | None
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What was published under ``number`` is acknowledged, or known to have failed; ``clients.publishing`` takes it.
+
+    ``status`` is an HTTP answer's (0: there is none in this protocol, -1: no answer came); ``seq`` is the event's as
+    the server says (0: it does not); ``size`` is the answer's, in bytes.
+    """
+
+    number: int
+    at_ns: int
+    status: int = 0
+    seq: int = 0
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One publish that is over, in the order of ``loadtests.records.PUBLISH``."""
+
+    row: tuple[int, int, int, int, int, int, int, int]
+
+
+Command = Connect | Send | Wake | Emit | Answer | Mark | Beat | Close | Published | Publication | None
 Client = Generator[Command | tuple[Command, ...], Input, None]
 
 

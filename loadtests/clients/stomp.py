@@ -24,6 +24,8 @@ from loadtests.clients import (
     Mark,
     Progress,
     ProtocolError,
+    Publish,
+    Published,
     Send,
     Stop,
     Subscriber,
@@ -42,7 +44,7 @@ __all__ = ["Options", "client"]
 # Every choice of versions, newest first, as accept-version has it.
 _OFFERS = tuple(",".join(some) for size in (3, 2, 1) for some in combinations(VERSIONS, size))
 _ERROR_BYTES = 4096  # of the body of an ERROR, looked at for what the server says it holds
-_SUBSCRIBED, _BYE = "subscribed", "bye"  # the receipts we ask for
+_SUBSCRIBED, _BYE, _PUBLISHED = "subscribed", "bye", "published-"  # the receipts we ask for; a number follows the last
 # What acknowledges a MESSAGE: (header of ACK, header of MESSAGE it is copied from), by version ("ACK").
 _ACK = {
     "1.2": (("id", "ack"),),
@@ -179,6 +181,8 @@ class _Conversation:
         self._awaited.remove(receipt)
         if receipt == _SUBSCRIBED:
             return (Mark("subscribed", at_ns),)
+        if receipt.startswith(_PUBLISHED):
+            return (Published(int(receipt.removeprefix(_PUBLISHED)), at_ns),)
         if self._channel is None:
             raise Stopped
         return self._channel.close()
@@ -192,6 +196,15 @@ class _Conversation:
         except KeyError as error:
             raise ProtocolError(f"MESSAGE without {error.args[0]}, expected one to acknowledge (ACK)") from error
         return self.send(*(encode("ACK", headers, version) for headers in acks))
+
+    def publish(self, wanted: Publish) -> Send:
+        """SEND data to our own topic; its RECEIPT, where one is asked for, says that the server has taken it."""
+        headers = [("destination", self._destination), ("content-length", str(len(wanted.data)))]
+        if wanted.receipt:
+            headers.append(("receipt", f"{_PUBLISHED}{wanted.number}"))
+            self._awaited.append(headers[-1][1])
+        self.beats.sent_ns = wanted.at_ns
+        return self.send(encode("SEND", headers, self.frames.version, wanted.data))
 
     def beat(self, at_ns: int) -> tuple[Command, ...]:
         """Send a heart-beat when it is due; raise ``Lost`` when theirs is overdue."""
@@ -270,6 +283,8 @@ def _session(subscriber: Subscriber, options: Options, progress: Progress, conne
             more += (talk.disconnect(), Wake(0))  # nothing follows DISCONNECT
         elif isinstance(event, Timer):
             more += talk.beat(event.at_ns)
+        elif isinstance(event, Publish):
+            more.append(talk.publish(event))
         elif talk.stopping:
             raise Stopped
         else:

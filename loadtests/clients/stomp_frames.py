@@ -309,8 +309,8 @@ def _content_length(headers: Mapping[str, str]) -> int | None:
     return int(value)
 
 
-def encode(command: str, headers: Iterable[tuple[str, str]], version: str) -> bytes:
-    """Return a frame without a body, its values escaped as ``version`` ("" before one is agreed) wants it."""
+def encode(command: str, headers: Iterable[tuple[str, str]], version: str, body: bytes = b"") -> bytes:
+    """Return a frame, its values escaped as ``version`` ("" before one is agreed) wants it."""
     table = _ESCAPED_AS[version]
     lines = [command, *(f"{name.translate(table)}:{value.translate(table)}" for name, value in headers)]
-    return "\n".join(lines).encode() + b"\n\n\0"
+    return "\n".join(lines).encode() + b"\n\n" + body + b"\0"

@@ -21,6 +21,7 @@ from loadtests.clients import (
     Mark,
     Progress,
     ProtocolError,
+    Publish,
     Stop,
     Subscriber,
     Timer,
@@ -29,7 +30,7 @@ from loadtests.clients import (
 from loadtests.clients.cursor import refused
 from loadtests.clients.event import SEQ, row_maker
 from loadtests.clients.lifetime import Lost, Session, Stopped, data_or_leave, persistent
-from loadtests.clients.websocket_frames import BINARY, PING, single
+from loadtests.clients.websocket_frames import BINARY, PING, TEXT, single
 from loadtests.clients.websocket_upgrade import Closed, Offer, leave, upgrade
 
 __all__ = ["Options", "client"]
@@ -124,6 +125,8 @@ def _session(subscriber: Subscriber, options: Options, progress: Progress, _: Co
                 raise Lost(f"silent for {options.ping_interval_s} s after a ping")
             unanswered = True
             more += (channel.send(PING, b""), Wake(event.at_ns + ping_ns))
+        elif isinstance(event, Publish):
+            more.append(channel.send(TEXT, event.data))
         elif stopping:
             raise Stopped
         else:

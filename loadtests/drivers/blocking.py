@@ -31,6 +31,7 @@ from loadtests.clients import (
     Input,
     Mark,
     ProtocolError,
+    Publication,
     Send,
     Stop,
     Timer,
@@ -57,6 +58,10 @@ class Recorder(Protocol):
     def answer(self) -> Callable[[Any], None]:
         """Take one response row."""
 
+    @property
+    def publish(self) -> Callable[[Any], None]:
+        """Take one publish row."""
+
     def connection(self, row: Connection) -> None:
         """Take one connection row."""
 
@@ -67,6 +72,7 @@ class Rows:
 
     deliveries: list[tuple[int, ...]] = field(default_factory=list)
     responses: list[tuple[int, ...]] = field(default_factory=list)
+    publishes: list[tuple[int, ...]] = field(default_factory=list)
     connections: list[Connection] = field(default_factory=list)
 
     @property
@@ -78,6 +84,11 @@ class Rows:
     def answer(self) -> Callable[[Any], None]:
         """Take one response row."""
         return self.responses.append
+
+    @property
+    def publish(self) -> Callable[[Any], None]:
+        """Take one publish row."""
+        return self.publishes.append
 
     def connection(self, row: Connection) -> None:
         """Take one connection row."""
@@ -242,6 +253,10 @@ class _Driver:
         """Record a response."""
         self._recorder.answer(command.row)
 
+    def publication(self, command: Publication) -> None:
+        """Record a publish."""
+        self._recorder.publish(command.row)
+
     def mark(self, command: Mark) -> None:
         """Note the end of a phase."""
         row = self._row
@@ -274,6 +289,7 @@ _PERFORM: dict[type, Callable[[_Driver, Any], None]] = {
     Connect: _Driver.connect,
     Emit: _Driver.emit,
     Mark: _Driver.mark,
+    Publication: _Driver.publication,
     Send: _Driver.send,
     Wake: _Driver.wake,
 }

@@ -41,6 +41,7 @@ from loadtests.clients import (
     Input,
     Mark,
     ProtocolError,
+    Publication,
     Send,
     Stop,
     Timer,
@@ -103,9 +104,9 @@ class EventLoop:
             family, _, _, _, sockaddr = _getaddrinfo(*key, type=1)[0]  # SOCK_STREAM
             self._addresses[key] = (family, sockaddr)
 
-    def start(self, client: Client, subscriber: int) -> Link:
-        """Run a client from its first command on."""
-        link = Link(self, client, subscriber)
+    def start(self, client: Client, subscriber: int, purpose: str = "") -> Link:
+        """Run a client from its first command on; ``purpose`` stands in the rows of its connections."""
+        link = Link(self, client, subscriber, purpose)
         self.links.add(link)
         link.advance(None)
         return link
@@ -174,6 +175,7 @@ class Link:
         "_attempt",
         "_connecting",
         "_loop",
+        "_purpose",
         "_queue",
         "_reader",
         "_receive",
@@ -186,10 +188,11 @@ class Link:
         "subscriber",
     )  # fmt: skip
 
-    def __init__(self, loop: EventLoop, client: Client, subscriber: int) -> None:
+    def __init__(self, loop: EventLoop, client: Client, subscriber: int, purpose: str = "") -> None:
         self._loop = loop
         self._send: Callable[[Any], Any] = client.send
         self.subscriber = subscriber
+        self._purpose = purpose
         self.ended = False
         self._socket: Any = None
         self._reader: Any = None
@@ -255,6 +258,9 @@ class Link:
     def _answer(self, answer: Answer) -> None:
         self._loop.spools.answer(answer.row)
 
+    def _publication(self, publication: Publication) -> None:
+        self._loop.spools.publish(publication.row)
+
     def _mark(self, mark: Mark) -> None:
         row = self._row
         if row is None:
@@ -293,7 +299,9 @@ class Link:
         self._disconnect("replaced")
         self._attempt += 1
         self._address = connect.address
-        self._row = Connection(subscriber=self.subscriber, attempt=self._attempt, started_ns=now_ns())
+        self._row = Connection(
+            subscriber=self.subscriber, attempt=self._attempt, purpose=self._purpose, started_ns=now_ns()
+        )
         self._loop.connect(self)
 
     # the connection -------------------------------------------------------------------------------------------
@@ -448,6 +456,7 @@ _PERFORM: dict[type, Callable[[Link, Any], Input | None]] = {
     Connect: Link._connect,  # noqa: SLF001
     Emit: Link._emit,  # noqa: SLF001
     Mark: Link._mark,  # noqa: SLF001
+    Publication: Link._publication,  # noqa: SLF001
     Send: Link._write,  # noqa: SLF001
     Wake: Link._wake,  # noqa: SLF001
 }

@@ -18,6 +18,8 @@ from loadtests.clients import (
     Eof,
     Failed,
     Mark,
+    Publication,
+    Published,
     Send,
     Stop,
     Subscriber,
@@ -48,6 +50,8 @@ class Hand:
         self.rows: list[tuple[int, ...]] = []
         self.marks: list[Mark] = []
         self.closes: list[Close] = []
+        self.published: list[Published] = []
+        self.publications: list[tuple[int, ...]] = []
         self.connects = self.beats = self.wake_ns = 0
         self.open = self.ended = False
         self._do(next(client))
@@ -112,6 +116,10 @@ class Hand:
                     self.wake_ns = at_ns
                 case Mark():
                     self.marks.append(one)
+                case Published():
+                    self.published.append(one)
+                case Publication(row):
+                    self.publications.append(row)
                 case Beat(count):
                     self.beats += count
                 case Connect():
