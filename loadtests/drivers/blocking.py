@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from loadtests import tcp_info
+from loadtests import tcp_info, tls
 from loadtests.clients import (
     Address,
     Answer,
@@ -111,13 +113,14 @@ def run(
     timeout_s: float,
     subscriber: int = 0,
     read_bytes: int | Callable[[], int] = 256 * 1024,
+    context: ssl.SSLContext | None = None,
 ) -> Outcome:
     """Run a client until ``until()`` holds, asked behind its every command, or ``timeout_s`` have passed; then stop it.
 
-    ``read_bytes`` is the most one read may bring, or a function that says so for each read. The client's own mistakes
-    are raised; the peer's are among the failures.
+    ``read_bytes`` is the most one read may bring, or a function that says so for each read; ``context`` is what TLS is
+    spoken with. The client's own mistakes are raised; the peer's are among the failures.
     """
-    driver = _Driver(recorder, subscriber, read_bytes)
+    driver = _Driver(recorder, subscriber, read_bytes, context)
     deadline_ns = now_ns() + round(timeout_s * 1e9)
     stopping = False
     try:
@@ -145,11 +148,18 @@ def run(
 class _Driver:
     """The connection, the timer and the row of one client."""
 
-    def __init__(self, recorder: Recorder, subscriber: int, read_bytes: int | Callable[[], int]) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        subscriber: int,
+        read_bytes: int | Callable[[], int],
+        context: ssl.SSLContext | None,
+    ) -> None:
         self.failures: list[str] = []
         self._recorder = recorder
         self._subscriber = subscriber
         self._attempt = -1
+        self._context = context
         self._read_bytes = read_bytes
         self._buffer = bytearray(256 * 1024 if callable(read_bytes) else read_bytes)
         self._data = Data(memoryview(self._buffer), 0)
@@ -176,17 +186,21 @@ class _Driver:
                 return Timer(at_ns)
             if at_ns >= deadline_ns or (self._socket is None and not self._alarm_ns):
                 return None
-            pause_s = (min(self._alarm_ns or deadline_ns, deadline_ns) - at_ns) / 1e9
+            # What TLS has decrypted already makes no socket readable.
+            left = isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
+            pause_s = 0.0 if left else (min(self._alarm_ns or deadline_ns, deadline_ns) - at_ns) / 1e9
             readable, _, _ = select.select([self._socket] if self._socket else [], [], [], pause_s)
-            if readable:
-                return self._receive(readable[0])
+            if self._socket and (readable or left) and (event := self._receive(self._socket)):
+                return event
 
-    def _receive(self, connection: socket.socket) -> Input:
+    def _receive(self, connection: socket.socket) -> Input | None:
         most = self._read_bytes() if callable(self._read_bytes) else self._read_bytes
         try:
             count = connection.recv_into(self._buffer, most)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None  # TLS's own: a session ticket, half a record
         except OSError as error:
-            return self._broken(str(error))
+            return self._broken(tls.explain(error))
         at_ns = now_ns()
         if not count:
             self.disconnect("ended by the peer")
@@ -205,6 +219,8 @@ class _Driver:
         if row is None:
             return
         if self._socket is not None:
+            if isinstance(self._socket, ssl.SSLSocket):
+                _say_goodbye(self._socket)
             if counts := tcp_info.read(self._socket):
                 row.bytes_up, row.bytes_down, row.segments_up, row.segments_down = counts
             self._socket.close()
@@ -217,8 +233,6 @@ class _Driver:
     def connect(self, command: Connect) -> None:
         """Open a connection: the next input is ``Connected`` or ``Failed``."""
         address: Address = command.address
-        if address.tls:
-            raise NotImplementedError(f"{address}: the blocking driver does not speak TLS")
         self.disconnect("replaced")
         self._attempt += 1
         self._row = Connection(subscriber=self._subscriber, attempt=self._attempt, started_ns=now_ns())
@@ -229,16 +243,41 @@ class _Driver:
             self._next = self._broken(str(error))
             return
         at_ns = self._row.tcp_ns = now_ns()
-        self._next = Connected(at_ns, at_ns)
+        if address.tls:
+            self._shake_hands(address.host, self._row)
+        else:
+            self._next = Connected(at_ns, at_ns)
+
+    def _shake_hands(self, host: str, row: Connection) -> None:
+        """Go over to TLS."""
+        plain = self._socket
+        assert plain is not None  # noqa: S101  connect has just opened it
+        self._context = self._context or tls.context()
+        try:
+            self._socket = secure = self._context.wrap_socket(
+                plain, server_hostname=host, suppress_ragged_eofs=False, do_handshake_on_connect=False
+            )
+            secure.do_handshake()
+        except (OSError, ValueError) as error:
+            said = tls.explain(error) if isinstance(error, OSError) else error
+            self._next = self._broken(f"TLS handshake: {said}")
+            return
+        secure.settimeout(0)  # but to send: a session ticket makes it readable, and brings nothing
+        row.tls_ns = now_ns()
+        self._next = Connected(row.tls_ns, row.tcp_ns or row.tls_ns, row.tls_ns)
 
     def send(self, command: Send) -> None:
         """Send all; a closed connection takes nothing and says nothing."""
         if self._socket is None:
             return
         try:
+            if isinstance(self._socket, ssl.SSLSocket):
+                self._socket.settimeout(_SOCKET_TIMEOUT_S)
             self._socket.sendall(command.data)
+            if isinstance(self._socket, ssl.SSLSocket):
+                self._socket.settimeout(0)
         except OSError as error:
-            self._next = self._broken(str(error))
+            self._next = self._broken(tls.explain(error))
 
     def wake(self, command: Wake) -> None:
         """Set the timer, or cancel it."""
@@ -280,6 +319,13 @@ class _Driver:
         if command.failed:
             self.failures.append(command.why)
         self.disconnect(command.why)
+
+
+def _say_goodbye(connection: ssl.SSLSocket) -> None:
+    """Send close_notify (RFC 8446 6.1); nobody waits for the peer's."""
+    connection.settimeout(0)
+    with suppress(OSError):  # SSLError is one
+        connection.unwrap()
 
 
 _PERFORM: dict[type, Callable[[_Driver, Any], None]] = {

@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import random
 import re
+import ssl
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from typing import Any
 
 from gevent import get_hub, monkey
 
-from loadtests import tcp_info
+from loadtests import tcp_info, tls
 from loadtests.clients import (
     Address,
     Answer,
@@ -47,6 +48,7 @@ from loadtests.clients import (
     Timer,
     Wake,
 )
+from loadtests.drivers.secure import READ_AWAITS_WRITE, WRITE_AWAITS_READ, Secure
 from loadtests.drivers.timers import Timers
 from loadtests.records import Connection, Spools
 
@@ -62,7 +64,7 @@ _CONNECTS_IN_FLIGHT = 128
 _FAREWELL_NS = 1_000_000_000
 _PROBE_NS = 20_000_000
 
-_LONG_NUMBER = re.compile(r"\d{4,}")
+_LONG_NUMBER = re.compile(r"(?<!RFC )\d{4,}")
 
 now_ns = time.monotonic_ns
 
@@ -70,13 +72,14 @@ now_ns = time.monotonic_ns
 class EventLoop:
     """Everything the clients of one load process share.
 
-    ``connects_hz`` paces connecting (0: as fast as it goes). ``failures`` counts what went wrong by reason; ``totals``
-    are the bytes and segments of ended connections; ``late_ns`` gathers how late the loop came to a descriptor that was
-    ready, between the two moments of ``watch``.
+    ``connects_hz`` paces connecting (0: as fast as it goes); TLS is spoken with ``context``. ``failures`` counts what
+    went wrong by reason; ``totals`` are the bytes and segments of ended connections; ``late_ns`` gathers how late the
+    loop came to a descriptor that was ready, between the two moments of ``watch``.
     """
 
-    def __init__(self, spools: Spools, connects_hz: float = 0.0) -> None:
+    def __init__(self, spools: Spools, connects_hz: float = 0.0, context: ssl.SSLContext | None = None) -> None:
         self.spools = spools
+        self.context = context
         self.loop = get_hub().loop
         self.timers = Timers(self.loop)
         self.buffer = bytearray(_RECEIVE_BYTES)
@@ -180,9 +183,11 @@ class Link:
         "_reader",
         "_receive",
         "_row",
+        "_secure",
         "_send",
         "_socket",
         "_subscribed",
+        "_transmit",
         "_writer",
         "ended",
         "subscriber",
@@ -197,6 +202,8 @@ class Link:
         self._socket: Any = None
         self._reader: Any = None
         self._receive: Any = None
+        self._transmit: Any = None
+        self._secure: Secure | None = None
         self._writer: Any = None
         self._queue = bytearray()
         self._row: Connection | None = None
@@ -336,22 +343,81 @@ class Link:
         if code := self._socket.getsockopt(_SOL_SOCKET, _SO_ERROR):
             self._broken(errno.errorcode.get(code, str(code)), at_ns)
             return
-        self._settled()
         if self._row is not None:
             self._row.tcp_ns = at_ns
-        self.start_reading()
-        self.advance(Connected(at_ns, at_ns))
+        self._reader = self._loop.loop.io(self._socket.fileno(), _READ)
+        if self._address is not None and self._address.tls:
+            self._begin_tls(self._address.host)
+            return
+        self._receive, self._transmit = self._socket.recv_into, self._socket.send
+        self._established(self._readable, Connected(at_ns, at_ns))
 
     def _settled(self) -> None:
         if self._connecting:
             self._connecting = False
             self._loop.connected()
 
-    def start_reading(self) -> None:
-        """Have ``_readable`` called whenever there is something to read."""
-        self._receive = self._socket.recv_into
-        self._reader = self._loop.loop.io(self._socket.fileno(), _READ)
-        self._reader.start(self._readable)
+    def _established(self, read: Callable[[], None], connected: Connected) -> None:
+        """Have ``read`` called whenever there is something to read, and tell the client."""
+        self._settled()
+        self._reader.start(read)
+        self.advance(connected)
+
+    # TLS: the same, but for how bytes are read and written ---------------------------------------------------------
+
+    def _begin_tls(self, host: str) -> None:
+        if self._loop.context is None:
+            self._loop.context = tls.context()
+        try:
+            self._secure = Secure(self._loop.context, self._socket, host)
+        except (OSError, ValueError) as error:  # no name that could stand in a certificate
+            self._broken(f"TLS handshake: {error}", now_ns())
+            return
+        self._shake_hands()
+
+    def _shake_hands(self) -> None:
+        """Take the handshake as far as it goes."""
+        secure = self._secure
+        assert secure is not None  # noqa: S101  the watchers that call this are closed with it
+        try:
+            wanted = secure.handshake()
+        except OSError as error:
+            self._broken(f"TLS handshake: {tls.explain(error)}", now_ns())
+            return
+        self._reader.stop()
+        self._writer.stop()
+        if wanted:
+            (self._reader if wanted == _READ else self._writer).start(self._shake_hands)
+            return
+        at_ns = now_ns()
+        self._receive, self._transmit = secure.receive, secure.send
+        tcp_ns = at_ns
+        if self._row is not None:
+            tcp_ns, self._row.tls_ns = self._row.tcp_ns or at_ns, at_ns
+        self._established(self._secure_readable, Connected(at_ns, tcp_ns, at_ns))
+
+    def _secure_readable(self) -> None:
+        self._readable()
+        if self._secure is not None and self._secure.crossed:
+            self._cross()
+
+    def _cross(self) -> None:
+        """TLS has to read before it can write, or to write before it can read (a key update, a renegotiation)."""
+        secure = self._secure
+        if secure is not None and secure.crossed & WRITE_AWAITS_READ:
+            self._writable()  # something was read: perhaps what it waits for
+        if secure is not None and secure is self._secure and secure.crossed & READ_AWAITS_WRITE:
+            self._writer.start(self._secure_writable)
+
+    def _secure_writable(self) -> None:
+        """Read what had to write first, then send what waits."""
+        secure = self._secure
+        if secure is not None and secure.crossed & READ_AWAITS_WRITE:
+            secure.crossed &= ~READ_AWAITS_WRITE
+            self._writer.stop()
+            self._secure_readable()
+        if self._queue:
+            self._writable()
 
     def _readable(self) -> None:
         """The hot path (rules 3 and 4)."""
@@ -362,7 +428,7 @@ class Link:
         except BlockingIOError:
             return
         except OSError as error:
-            self._broken(str(error), now_ns())
+            self._broken(tls.explain(error), now_ns())
             return
         data.at_ns = now_ns()
         if not size:
@@ -403,25 +469,35 @@ class Link:
             self._queue += send.data
             return None
         try:
-            sent = self._socket.send(send.data)
+            sent = self._transmit(send.data)
         except BlockingIOError:
             sent = 0
         except OSError as error:
-            self._disconnect(str(error))
-            self.fail(str(error))
-            return Failed(str(error), now_ns())
+            why = tls.explain(error)
+            self._disconnect(why)
+            self.fail(why)
+            return Failed(why, now_ns())
         if sent < len(send.data):
             self._queue += memoryview(send.data)[sent:]
-            self._writer.start(self._writable)
+            self._await_writable()
         return None
+
+    def _await_writable(self) -> None:
+        if self._secure is None:
+            self._writer.start(self._writable)
+        elif self._secure.crossed & WRITE_AWAITS_READ:
+            self._writer.stop()  # what comes in will have it tried again
+        else:
+            self._writer.start(self._secure_writable)
 
     def _writable(self) -> None:
         try:
-            del self._queue[: self._socket.send(self._queue)]
+            del self._queue[: self._transmit(self._queue)]
         except BlockingIOError:
+            self._await_writable()
             return
         except OSError as error:
-            self._broken(str(error), now_ns())
+            self._broken(tls.explain(error), now_ns())
             return
         if not self._queue:
             self._writer.stop()
@@ -434,6 +510,8 @@ class Link:
         row, self._row = self._row, None
         if row is None:
             return
+        if self._secure is not None:
+            self._secure.close()
         if self._socket is not None:
             if counts := self.counts():
                 row.bytes_up, row.bytes_down, row.segments_up, row.segments_down = counts
@@ -442,7 +520,7 @@ class Link:
                 if watcher is not None:
                     watcher.close()
             self._socket.close()
-        self._socket = self._receive = self._reader = self._writer = None
+        self._socket = self._receive = self._transmit = self._secure = self._reader = self._writer = None
         self._queue.clear()
         self._settled()
         row.closed_ns, row.why = now_ns(), why

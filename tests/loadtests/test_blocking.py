@@ -254,14 +254,6 @@ def test_the_peers_mistake_is_a_failure_and_ours_is_raised():
         go(ours())
 
 
-def test_tls_is_refused_with_a_reason():
-    def client():
-        yield Connect(Address("localhost", 1, tls=True))
-
-    with pytest.raises(NotImplementedError, match=r"localhost:1: .* TLS"):
-        go(client())
-
-
 def test_a_failure_that_the_client_reports_is_one():
     def client(address):
         yield Connect(address)
