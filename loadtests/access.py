@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from loadtests.settings import Settings
+from loadtests import tls
+from loadtests.settings import InputError, Settings
 
 
 class AccessError(Exception):
@@ -47,10 +48,9 @@ class Access:
         if not self.tls:
             return None
         try:
-            return _context(self.tls_version, self.ca_file, self.insecure)
-        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-            reason = getattr(error, "strerror", None) or error
-            raise AccessError(f"load.ca_file = {self.ca_file}: {reason}, expected certificates (PEM)") from None
+            return tls.context(self.tls_version, self.ca_file, insecure=self.insecure)
+        except InputError as error:
+            raise AccessError(str(error)) from None
 
     def token(self) -> str:
         """Return the bearer token, empty when none is needed; raises AccessError."""
@@ -107,13 +107,3 @@ def _secret(key: str, path: str) -> str:
     if not line:
         raise AccessError(f"{key} = {path}: its first line is empty, expected the secret there")
     return line
-
-
-def _context(version: str, ca_file: str | None, insecure: bool) -> ssl.SSLContext:
-    made = ssl.create_default_context(cafile=ca_file)
-    if version:
-        made.minimum_version = made.maximum_version = getattr(ssl.TLSVersion, f"TLSv{version.replace('.', '_')}")
-    if insecure:
-        made.check_hostname = False
-        made.verify_mode = ssl.CERT_NONE
-    return made

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import os
+import ssl
 import time
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,29 @@ from locust.env import Environment
 from locust.exception import StopTest
 from locust.stats import bucket_response_time
 
-from loadtests.clients import Address, Subscriber
+from loadtests.access import Access, AccessError
+from loadtests.clients import Address, Backoff, Patience, Subscriber
 from loadtests.drivers.eventloop import EventLoop, Link
 from loadtests.records import DELIVERY, RESPONSE, Spools
 from loadtests.transports import TRANSPORTS, Transport
 
 STATUS_INTERVAL_S = 0.2
 PLAN_TIMEOUT_S = 60.0
+_TIMEOUTS = {
+    "connect_s": "seconds a TCP connection may take to stand",
+    "handshake_s": "seconds TLS, and an upgrade or a first answer, may take after that",
+    "response_s": "seconds an answer may take, beyond a long poll's hold",
+    "silence_s": "seconds a pushed stream may be silent, heartbeats included; 0: for ever",
+}
 NO_HOST = "--host is missing: where is the server? e.g. --host http://127.0.0.1:8080 (make serve starts one)"
+
+
+class Tls(msgspec.Struct, frozen=True):
+    """What TLS is spoken with: exactly this ``version`` unless it is empty, and whom to trust."""
+
+    version: str = ""
+    ca_file: str | None = None
+    insecure: bool = False
 
 
 class Plan(msgspec.Struct, kw_only=True):
@@ -45,6 +61,11 @@ class Plan(msgspec.Struct, kw_only=True):
     http: str = ""
     tcp: str | None = None
     target: str | None = None
+    tls: Tls | None = None
+    token_file: str | None = None
+    login_file: str | None = None
+    timeouts: dict[str, float] = {}
+    backoff: dict[str, float] = {}
     topics: int = 1
     subscribers: int = 0
     subscribers_per_user: int = 1
@@ -53,6 +74,20 @@ class Plan(msgspec.Struct, kw_only=True):
     seed: int = 1
     after: int | None = None
     spool: str | None = None
+
+    def access(self) -> Access:
+        """Return how the server is reached."""
+        tls = self.tls or Tls()
+        return Access(
+            self.http,
+            self.tcp,
+            tls_version=tls.version,
+            ca_file=tls.ca_file,
+            insecure=tls.insecure,
+            token_file=self.token_file,
+            login_file=self.login_file,
+            template=self.target,
+        )
 
 
 class Process:
@@ -65,7 +100,12 @@ class Process:
         self.workers = max(1, environment.parsed_options.processes or 1)
         self.folder = Path(self.plan.spool) if self.plan.spool else None
         self.spools = Spools(self.folder, self.worker)
-        self.driver = EventLoop(self.spools, self.plan.connects_hz / self.workers)
+        trust, token, login = _let_in(self.plan, StopTest)
+        self.driver = EventLoop(self.spools, self.plan.connects_hz / self.workers, trust)
+        self._nobody = Subscriber(
+            0, "", 0, Address("", 0), after=self.plan.after, seed=self.plan.seed, token=token, login=login,
+            patience=Patience(**self.plan.timeouts), backoff=Backoff(**self.plan.backoff),
+        )  # fmt: skip
         self.spools.observe(self._merge_deliveries, self._merge_responses)
         self.users = 0
         self._watched = self._ended = False
@@ -82,7 +122,9 @@ class Process:
             self.users += 1
             topic = index % plan.topics
             address, path = _where(plan, transport, f"t{topic}")
-            subscriber = Subscriber(index, f"t{topic}", topic, address, path, plan.after, plan.seed)
+            subscriber = dataclasses.replace(
+                self._nobody, index=index, topic=f"t{topic}", topic_index=topic, address=address, path=path
+            )
             self.driver.resolve(address)
             module = transport.module()
             options = module.Options(**_options(plan, transport, self.environment))
@@ -225,6 +267,12 @@ def _plan(environment: Environment) -> Plan:
     return Plan(
         http=environment.host.rstrip("/"),
         tcp=given.tcp,
+        target=given.target,
+        tls=Tls(given.tls_version, given.ca_file, given.insecure),
+        token_file=given.token_file,
+        login_file=given.login_file,
+        timeouts={name: value for name in _TIMEOUTS if (value := getattr(given, name.replace("_s", "_timeout_s")))},
+        backoff={"first_s": given.backoff_s, "max_s": given.backoff_max_s},
         topics=given.topics,
         subscribers_per_user=given.subscribers_per_user,
         seed=given.seed,
@@ -233,13 +281,22 @@ def _plan(environment: Environment) -> Plan:
     )
 
 
+def _let_in(plan: Plan, refuse: type[BaseException]) -> tuple[ssl.SSLContext | None, str, tuple[str, str] | None]:
+    """Return what the plan's files hold: whom to trust, the token, the login."""
+    access = plan.access()
+    try:
+        return access.trust(), access.token(), access.login()
+    except AccessError as error:
+        raise refuse(str(error)) from None
+
+
 def _where(plan: Plan, transport: Transport, topic: str) -> tuple[Address, str]:
     """Where a transport's subscriber connects to, and with which request target."""
     if transport.scheme == "tcp":
         if not plan.tcp:
             raise StopTest(f"{transport.label} needs the broker's own port: --tcp HOST:PORT")
         host, _, port = plan.tcp.rpartition(":")
-        return Address(host.strip("[]"), int(port)), ""
+        return Address(host.strip("[]"), int(port), plan.access().tls), ""
     url = urlsplit(plan.target or plan.http)
     path = (url.path + (f"?{url.query}" if url.query else "")) if plan.target else url.path + transport.path
     tls = url.scheme in ("https", "wss")
@@ -269,6 +326,21 @@ def _arguments(parser: Any) -> None:
     add("--spool", default=None, help="folder for the raw rows (default: they are counted, not kept)")
     add("--topics", type=int, default=1, help="subscriber i listens to topic t(i mod TOPICS)")
     add("--tcp", default=None, help="HOST:PORT of the STOMP broker")
+    add("--target", default=None, help="where subscribers connect, {topic} in it: http://h:80/feed/{topic}")
+    add("--tls-version", default="", choices=("", "1.2", "1.3"), help="exactly this one, when --host is https")
+    add("--ca-file", default=None, help="authorities (PEM) to trust instead of the system's")
+    add("--insecure", action="store_true", help="accept any certificate")
+    add("--token-file", default=None, help="file whose first line is the bearer token", include_in_web_ui=False)
+    add("--login-file", default=None, help="file whose line is STOMP's user:passcode", include_in_web_ui=False)
+    add("--backoff-s", type=float, default=Backoff().first_s, help="pause before the first attempt to reconnect")
+    add("--backoff-max-s", type=float, default=Backoff().max_s, help="the longest such pause")
+    for name, help_text in _TIMEOUTS.items():
+        add(
+            f"--{name[:-2]}-timeout-s",
+            type=float,
+            default=None,
+            help=f"{help_text} (default: {getattr(Patience(), name):g})",
+        )
     add("--subscribers-per-user", type=int, default=1, help="a Locust user costs about 10 KiB; let it hold several")
     add("--seed", type=int, default=1, help="of phases and masking keys")
     add("--after", type=int, default=None, help="cursor to start from (default: live only)")
@@ -301,6 +373,8 @@ def _wait_for_plan(environment: Environment, **_: Any) -> None:
         if time.monotonic() > deadline:
             raise SystemExit(f"{cell}: no plan appeared within {PLAN_TIMEOUT_S:g} s")
         gevent.sleep(0.005)
+    if cell or (given and environment.host):
+        _let_in(_plan(environment), SystemExit)  # one clear line now, instead of users that cannot start
 
 
 @events.spawning_complete.add_listener

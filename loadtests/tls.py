@@ -40,7 +40,7 @@ def context(version: str = "", ca_file: str | None = None, *, insecure: bool = F
             made.load_verify_locations(cafile=ca_file)
         except OSError as error:  # SSLError is one
             why = "no certificate in it" if isinstance(error, ssl.SSLError) else (error.strerror or str(error))
-            raise InputError(f"load.ca_file: {ca_file}: {why}, expected certificates in PEM form") from None
+            raise InputError(f"load.ca_file = {ca_file}: {why}, expected certificates (PEM)") from None
     return made
 
 

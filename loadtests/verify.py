@@ -83,12 +83,15 @@ def subscriber(transport: Transport, server: Access, topic: str, after: int | No
         if not server.tcp:
             raise VerifyError(f"{transport.name}: the server names no port for it")
         host, _, port = server.tcp.rpartition(":")
-        return Subscriber(0, topic, 0, Address(host.strip("[]"), int(port), server.tls), after=after)
+        return Subscriber(
+            0, topic, 0, Address(host.strip("[]"), int(port), server.tls), after=after, login=server.login()
+        )
     url = urlsplit(server.template or server.http)
     tls = url.scheme in {"https", "wss"}
     path = url.path + (f"?{url.query}" if url.query else "") if server.template else url.path + transport.path
     address = Address(url.hostname or "", url.port or (443 if tls else 80), tls)
-    return Subscriber(0, topic, 0, address, path.replace("{topic}", topic), after)
+    path = path.replace("{topic}", topic)
+    return Subscriber(0, topic, 0, address, path, after, token=server.token(), login=server.login())
 
 
 def client(transport: Transport, who: Subscriber, **wanted: float) -> Client:
@@ -130,7 +133,7 @@ def _listen(row: Transport, server: Access, topic: str) -> list[tuple[int, ...]]
 
     announce(BACKLOG)
     listening = _cuttable(client(row, subscriber(row, server, topic, 0), interval_s=_POLL_S), cut)
-    outcome = blocking.run(listening, rows, until=done, timeout_s=_PATIENCE_S)
+    outcome = blocking.run(listening, rows, until=done, timeout_s=_PATIENCE_S, context=server.trust())
     if not outcome.met:
         came = _sequence(rows.deliveries)
         raise VerifyError(
@@ -174,7 +177,13 @@ def _hurried(command: Any) -> Any:
 def _refusal(row: Transport, server: Access, topic: str) -> None:
     rows = blocking.Rows()
     asked = client(row, subscriber(row, server, topic, 0), interval_s=_POLL_S, hold_s=_POLL_S)
-    outcome = blocking.run(asked, rows, until=lambda: bool(rows.responses or rows.connections), timeout_s=_PATIENCE_S)
+    outcome = blocking.run(
+        asked,
+        rows,
+        until=lambda: bool(rows.responses or rows.connections),
+        timeout_s=_PATIENCE_S,
+        context=server.trust(),
+    )
     accepted = any(one.subscribed_ns is not None for one in rows.connections)
     statuses = [status for _, _, _, status, *_ in rows.responses]
     if row.pulls and statuses[:1] != [404]:

@@ -21,9 +21,9 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 
 __all__ = [
-    "Address", "Answer", "Beat", "Begin", "Client", "Close", "Command", "Connect", "Connected", "Data", "Emit", "Eof",
-    "Failed", "Input", "Mark", "Progress", "ProtocolError", "Publication", "Publish", "Published", "Send", "Stop",
-    "Subscriber", "Timer", "Wake",
+    "Address", "Answer", "Backoff", "Beat", "Begin", "Client", "Close", "Command", "Connect", "Connected", "Data",
+    "Emit", "Eof", "Failed", "Input", "Mark", "Patience", "Progress", "ProtocolError", "Publication", "Publish",
+    "Published", "Send", "Stop", "Subscriber", "Timer", "Wake",
 ]  # fmt: skip
 
 
@@ -45,12 +45,36 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a client waits for what, in seconds; 0: for ever. What takes longer is a failure.
+
+    ``connect_s``: until a TCP connection stands. ``handshake_s``: from then until it is subscribed (TLS, upgrade, first
+    answer). ``response_s``: for an answer, beyond the time the server may hold it. ``silence_s``: from one thing to the
+    next on a stream that the server pushes.
+    """
+
+    connect_s: float = 5.0
+    handshake_s: float = 10.0
+    response_s: float = 10.0
+    silence_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """The pauses between attempts, in seconds: random, up to ``first_s``, and up to twice as much each time."""
+
+    first_s: float = 0.5
+    max_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class Subscriber:
     """Who one client is: its number, its topic, and where it connects to.
 
     ``path`` is the request target with the topic already in it (empty over bare TCP); ``after`` is the cursor to
-    start from, None for live only; ``seed`` feeds the client's random choices (phases, masking keys), so that a run
-    repeats.
+    start from, None for live only; ``seed`` feeds the client's random choices (phases, pauses, masking keys), so that a
+    run repeats. ``token`` (RFC 6750) goes into every HTTP request, ``login`` (user, passcode) into STOMP's CONNECT;
+    neither is ever shown.
     """
 
     index: int
@@ -61,6 +85,10 @@ class Subscriber:
     after: int | None = 0
     seed: int = 0
     checked: bool = True  # data carries its checksum (wire contract); False for a foreign feed
+    token: str = field(default="", repr=False)
+    login: tuple[str, str] | None = field(default=None, repr=False)
+    patience: Patience = Patience()
+    backoff: Backoff = Backoff()
 
 
 # Inputs: what the driver tells the client ------------------------------------------------------------------

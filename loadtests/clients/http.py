@@ -33,7 +33,8 @@ def get(subscriber: Subscriber, *fields: str, keep_alive: bool = True) -> Callab
     """
     mark = "&" if "?" in subscriber.path else "?"
     close = () if keep_alive else ("Connection: close",)
-    lines = (f"Host: {subscriber.address}", "User-Agent: pushbench", *close, *fields)
+    bearer = (f"Authorization: Bearer {subscriber.token}",) if subscriber.token else ()
+    lines = (f"Host: {subscriber.address}", "User-Agent: pushbench", *bearer, *close, *fields)
     fixed = "".join(f"{line}\r\n" for line in lines)
 
     def request(query: str = "", *more_fields: str) -> bytes:

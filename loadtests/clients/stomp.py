@@ -129,12 +129,24 @@ class _Conversation:
     ``channel`` is the WebSocket it runs over, None over TCP.
     """
 
-    __slots__ = ("_after", "_awaited", "_channel", "_destination", "_host", "_options", "beats", "frames", "stopping")
+    __slots__ = (
+        "_after",
+        "_awaited",
+        "_channel",
+        "_destination",
+        "_host",
+        "_login",
+        "_options",
+        "beats",
+        "frames",
+        "stopping",
+    )
 
     def __init__(self, subscriber: Subscriber, options: Options, progress: Progress, channel: Channel | None) -> None:
         self._options = options
         self._after = progress.after
         self._host = subscriber.address.host
+        self._login = dict(zip(("login", "passcode"), subscriber.login or (), strict=False))
         self._channel = channel
         self._destination = f"/topic/{subscriber.topic}"
         self.frames = Frames(self._destination, options.offered(), lean=options.ack == "auto")
@@ -152,7 +164,7 @@ class _Conversation:
         """Open: CONNECT, and SUBSCRIBE right behind it when that is asked for."""
         milliseconds = f"{self.beats.send_ns // 1_000_000},{self.beats.receive_ns // 1_000_000}"
         headers = (("accept-version", self._options.versions), ("host", self._host), ("heart-beat", milliseconds))
-        frame = encode("CONNECT", headers, "")
+        frame = encode("CONNECT", (*headers, *self._login.items()), "")
         return self.send(frame, self._subscribe()) if self._options.pipelined else self.send(frame)
 
     def _subscribe(self) -> bytes:

@@ -128,7 +128,10 @@ def upgrade(
         subprotocols=[Subprotocol(name) for name in subprotocols] or None,
         logger=_SILENT,
     )
-    protocol.send_request(protocol.connect())
+    request = protocol.connect()
+    if subscriber.token:
+        request.headers["Authorization"] = f"Bearer {subscriber.token}"
+    protocol.send_request(request)
     head, end = bytearray(), -1
     command: Command = Send(b"".join(protocol.data_to_send()))
     while end < 0:

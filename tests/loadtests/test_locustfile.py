@@ -75,3 +75,45 @@ def test_a_missing_host_is_one_clear_line():
     done = locust("-u", "1", "-r", "1", "-t", "1s", "SSESubscriber")
     assert done.returncode != 0
     assert "--host is missing" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    """A server with TLS, a token and a login; the flags that let one in."""
+    folder = tmp_path_factory.mktemp("secrets")
+    (folder / "token").write_text("s3cr3t-t0k3n\n")
+    (folder / "login").write_text("somebody:s3cr3t-p4ss\n")
+    secrets = ("--token-file", str(folder / "token"), "--login-file", str(folder / "login"))
+    with server("all", "--tls", *secrets) as said:
+        yield said, secrets
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS.values(), ids=lambda transport: transport.name)
+def test_every_transport_speaks_tls_and_shows_its_credentials(guarded, transport, tmp_path):
+    said, secrets = guarded
+    done = locust(
+        "--host", said["http"], "--tcp", said["tcp"], "--ca-file", said["tls"]["ca_file"], *secrets,
+        "-u", "3", "-r", "50", "-t", "2s", "--json", "--polling-interval-s", "0.1", "--spool", str(tmp_path),
+        transport.user,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert entries(done)["delivery"]["num_requests"] > 30
+    rows = [json.loads(line) for line in (tmp_path / "0.connections").read_text().splitlines()]
+    assert len(rows) == 3
+    assert all(row["tcp_ns"] < row["tls_ns"] < row["subscribed_ns"] for row in rows)
+
+
+def test_without_them_it_is_a_named_failure_and_no_secret_is_shown(guarded):
+    said, _ = guarded
+    common = ("--host", said["http"], "--tcp", said["tcp"], "-u", "2", "-r", "50", "-t", "2s", "--json")
+    for more, user, expected in (
+        ((), "SSESubscriber", "TLS handshake: certificate not accepted"),
+        (("--insecure",), "SSESubscriber", "status 401"),
+        (("--insecure",), "StompTCPSubscriber", "ERROR"),
+        (("--ca-file", "no-such-file"), "SSESubscriber", "load.ca_file = no-such-file: No such file"),
+    ):
+        done = locust(*common, *more, user)
+        assert done.returncode != 0
+        assert expected in done.stderr + done.stdout
+        assert "Traceback" not in done.stderr
+        assert "s3cr3t" not in done.stderr + done.stdout

@@ -44,8 +44,8 @@ def test_a_bad_ca_file_is_one_clear_line(tmp_path, content, why):
     with pytest.raises(InputError) as raised:
         tls.context("1.3", str(path))
     said = str(raised.value)
-    assert said.startswith(f"load.ca_file: {path}: {why}")
-    assert said.endswith("expected certificates in PEM form")
+    assert said.startswith(f"load.ca_file = {path}: {why}")
+    assert said.endswith("expected certificates (PEM)")
     assert "\n" not in said
 
 
