@@ -73,9 +73,9 @@ silent gap. ``after=0`` asks for everything from the first event.
 
 STOMP
 -----
-Versions 1.2, 1.1 and 1.0. ``host`` may be anything. A destination is ``/topic/{topic}``; the body of a SEND is UTF-8 and
-becomes the event's ``data``, its user-defined headers (16,384 bytes in all) come back in every MESSAGE behind ours. Over
-WebSocket, messages to the server may be text or binary and hold any piece of the stream.
+Versions 1.2, 1.1 and 1.0. ``host`` may be anything. A destination is ``/topic/{topic}``; the body of a SEND is UTF-8
+and becomes the event's ``data``, its user-defined headers (16,384 bytes in all) come back in every MESSAGE behind ours.
+Over WebSocket, messages to the server may be text or binary and hold any piece of the stream.
 
 A topic is a log, not a queue: with ``ack:client`` and ``ack:client-individual`` ACK and NACK settle a message for one
 subscription, for as long as the log holds it (the newest 10,000), and change nothing for others. NACK discards; no
