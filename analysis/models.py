@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-Real = float | npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float64]
+Real = float | Floats
 
 
 # Polling: an answer carries everything pending --------------------------------------------------------------
@@ -59,6 +60,37 @@ def jittered_polling_mean_s(interval_s: Real, jitter: Real, delta_s: Real) -> Re
     return delta_s + interval_s / 2 * (1 + jitter**2 / 3)
 
 
+def jittered_polling_empty_ratio(rate_hz: Real, interval_s: Real, jitter: Real) -> Real:
+    """Share of empty answers with T (1 ± j) uniform, e^(-lambda T) sinh(lambda T j)/(lambda T j)."""
+    expected = np.asarray(rate_hz) * interval_s
+    ratio: Real = np.exp(-expected) * np.sinh(expected * jitter) / (expected * jitter)
+    return ratio
+
+
+def jittered_polling_quantile_s(q: float, interval_s: float, jitter: float, delta_s: float) -> float:
+    """Quantile q with T (1 ± j) uniform: events see long gaps more often, so F(x) = E min(x, gap)/T.
+
+    Up to x = T(1 - j) that is x/T; beyond, with y = x - T(1 - j), it loses y^2/(4 j T^2).
+    """
+    sure = 1 - jitter
+    if q <= sure or not jitter:
+        return delta_s + q * interval_s
+    # y/T solves q - (1 - j) = y - y^2/(4 j)
+    return delta_s + interval_s * (sure + 2 * jitter * (1 - float(np.sqrt(max(0.0, 1 - (q - sure) / jitter)))))
+
+
+def polling_age_s(rate_hz: Real, period_s: Real, delta_s: Real) -> Real:
+    """Time-average of now - due of the newest event held: 1/lambda + delta + P/2, for Poisson events."""
+    return 1 / np.asarray(rate_hz) + delta_s + period_s / 2
+
+
+def polling_single_mean_s(rate_hz: Real, period_s: Real, delta_s: Real) -> Real:
+    """Mean latency when an answer carries one event: delta + P/(2 (1 - lambda P)), a queue; none if lambda P >= 1."""
+    load = np.asarray(rate_hz) * period_s
+    mean: Real = np.where(load < 1, delta_s + period_s / (2 * np.where(load < 1, 1 - load, 1.0)), np.inf)
+    return mean
+
+
 class Backoff(NamedTuple):
     """What exponential back-off gives: mean latency in s, empty ratio, requests per event."""
 
@@ -73,17 +105,38 @@ def backoff_polling(rate_hz: float, first_s: float, factor: float, longest_s: fl
     With p_i = e^(-lambda (T_0 + … + T_(i-1))): mean delta + sum p_i T_i^2 / (2 sum p_i T_i), empty ratio 1 - 1/sum p_i,
     and requests per event sum p_i / (lambda sum p_i T_i).
     """
+    t, p = _backoff(rate_hz, first_s, factor, longest_s)
+    spent = float((p * t).sum())
+    return Backoff(
+        delta_s + float((p * t**2).sum()) / (2 * spent), 1 - 1 / float(p.sum()), float(p.sum()) / (rate_hz * spent)
+    )
+
+
+def backoff_polling_quantile_s(
+    q: float, rate_hz: float, first_s: float, factor: float, longest_s: float, *, delta_s: float
+) -> float:
+    """Quantile q of latency under exponential back-off: delta + x with sum p_i min(x, T_i) = q sum p_i T_i."""
+    t, p = _backoff(rate_hz, first_s, factor, longest_s)
+    order = np.argsort(t)
+    t, p = t[order], p[order]
+    # between two waits the sum grows linearly, by what is left of p
+    below, left = np.append(0.0, np.cumsum(p * t)), p.sum() - np.append(0.0, np.cumsum(p))
+    at = np.append(0.0, t)
+    reached = below + at * left
+    wanted = q * reached[-1]
+    i = min(int(np.searchsorted(reached, wanted, side="right")) - 1, len(t) - 1)
+    return delta_s + float(at[i] + (wanted - reached[i]) / left[i])
+
+
+def _backoff(rate_hz: float, first_s: float, factor: float, longest_s: float) -> tuple[Floats, Floats]:
+    """The waits T_i and the odds p_i of reaching each without an event."""
     waits, reached, p, wait = [], [], 1.0, first_s
     while p > 1e-15:  # what is left beyond changes no digit
         waits.append(wait)
         reached.append(p)
         p *= float(np.exp(-rate_hz * wait))
         wait = min(wait * factor, longest_s)
-    t, ps = np.array(waits), np.array(reached)
-    spent = float((ps * t).sum())
-    return Backoff(
-        delta_s + float((ps * t**2).sum()) / (2 * spent), 1 - 1 / float(ps.sum()), float(ps.sum()) / (rate_hz * spent)
-    )
+    return np.array(waits), np.array(reached)
 
 
 def latest_state_in_step(rate_hz: Real, period_s: Real, delta_s: Real) -> Real:
@@ -121,6 +174,20 @@ def long_polling_quantile_s(q: Real, rate_hz: Real, hold_s: Real, gap_s: Real, d
 def long_polling_requests_per_event(rate_hz: Real, hold_s: Real, gap_s: Real) -> Real:
     """Requests for each event, 1/(lambda C)."""
     return 1 / (rate_hz * long_polling_cycle_s(rate_hz, hold_s, gap_s))
+
+
+def long_polling_single_mean_s(rate_hz: float, hold_s: float, gap_s: float, delta_s: float) -> float:
+    """Mean latency when an answer carries one event, a queue served once a gap: unstable from lambda G = 1 on.
+
+    delta + lambda G^2/(2 (1 - lambda G)) + phi G/2, where phi is the odds that an idle moment falls into a gap behind
+    an empty answer (M/D/1 with vacations; Doshi, Queueing systems with vacations, 1986).
+    """
+    load = rate_hz * gap_s
+    if load >= 1:
+        return float("inf")
+    unheard = load * float(np.exp(-rate_hz * hold_s))
+    phi = unheard / (-float(np.expm1(-rate_hz * hold_s)) + unheard)
+    return delta_s + load * gap_s / (2 * (1 - load)) + phi * gap_s / 2
 
 
 # Push ---------------------------------------------------------------------------------------------------------
