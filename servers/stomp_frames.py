@@ -21,9 +21,10 @@ VERSIONS = (V12, V11, V10)  # best first
 # "CONNECT and CONNECTED frames do not escape the carriage return, line feed or colon octets in order to remain backward
 # compatible with STOMP 1.0"; STOMP is handled "in the same manner as a CONNECT frame".
 UNESCAPED = frozenset({"CONNECT", "STOMP", "CONNECTED"})
-# "Only the SEND, MESSAGE, and ERROR frames MAY have a body"; 1.0: "The body of the SUBSCRIBE command is ignored".
-_WITH_BODY = frozenset({"SEND", "MESSAGE", "ERROR"})
-WITH_BODY: Mapping[str, frozenset[str]] = {V12: _WITH_BODY, V11: _WITH_BODY, V10: _WITH_BODY | {"SUBSCRIBE"}}
+# "Only the SEND, MESSAGE, and ERROR frames MAY have a body"; 1.0: "The body of the SUBSCRIBE command is ignored". What
+# an unknown command may have is not known; it is read, so that the command can be named.
+_BODILESS = UNESCAPED | set("SUBSCRIBE UNSUBSCRIBE ACK NACK BEGIN COMMIT ABORT DISCONNECT RECEIPT".split())
+BODILESS: Mapping[str, frozenset[str]] = {V12: _BODILESS, V11: _BODILESS, V10: _BODILESS - {"SUBSCRIBE"}}
 
 # What stands for what on the wire. 1.0 has no escapes: a line feed would end the header, so it is sent as a space.
 ESCAPES: Mapping[str, Mapping[str, str]] = {
@@ -189,9 +190,9 @@ class Decoder:
                 raise ProtocolError(f"more than {limits.headers} headers in one frame", reason="header_too_big")
             name, value = parse_header(line, command, version)
             headers.setdefault(name, value)  # "only the first header entry SHOULD be used as the value"
-        with_body = command in WITH_BODY[version]
-        length = parse_length(headers, limits.body_bytes if with_body else 0)
-        return (yield from self._body(command, length if with_body else 0))
+        bodiless = command in BODILESS[version]
+        length = parse_length(headers, 0 if bodiless else limits.body_bytes)
+        return (yield from self._body(command, 0 if bodiless else length))
 
     def _line(self, limit: int, what: str) -> Generator[None, None, str]:
         scanned = 0
