@@ -8,7 +8,8 @@ import time
 import pytest
 
 from servers.stomp_frames import Decoder
-from tests.servers.hostile.stomp_stage import BYSTANDERS, PATIENCE_S, Stage, Tcp, Web, masked, watched
+from tests.servers.hostile.rig import SUBSCRIBERS, Server, until
+from tests.servers.hostile.stomp_stage import Tcp, Web, drops, masked, open_now, watched
 from tests.servers.hostile.stomp_table import ARGV, BELOW, FIRST, SUBSCRIBE, TABLE, WELCOME, C, Hostile
 
 GROWTH_BYTES = 32 << 20  # for all of the table together: it holds 100 events of each topic, and fragments
@@ -24,19 +25,12 @@ def running():
         yield server
 
 
-def until(condition) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
-
-
-def since(running: Stage, before: dict[str, int]) -> dict[str, int]:
+def since(running: Server, before: dict[str, int]) -> dict[str, int]:
     """What was counted after ``before``."""
-    return {reason: more for reason, now in running.drops().items() if (more := now - before.get(reason, 0))}
+    return {reason: more for reason, now in drops(running).items() if (more := now - before.get(reason, 0))}
 
 
-def check_refusal(running: Stage, peer: Tcp, row: Hostile, before: dict[str, int]) -> None:
+def check_refusal(running: Server, peer: Tcp, row: Hostile, before: dict[str, int]) -> None:
     data, code = peer.end()
     *others, error = Decoder(version="1.1").feed(data.lstrip(b"\n"))
     assert error.command == "ERROR"
@@ -49,7 +43,7 @@ def check_refusal(running: Stage, peer: Tcp, row: Hostile, before: dict[str, int
 @pytest.mark.parametrize("carrier", [Tcp, Web], ids=["tcp", "websocket"])
 @pytest.mark.parametrize("row", TABLE, ids=[row.name for row in TABLE])
 def test_table(running, carrier, row):
-    before = running.drops()
+    before = drops(running)
     peer = carrier(running)
     for piece in row.said if isinstance(row.said, list) else [row.said]:
         if isinstance(piece, bytes):
@@ -73,7 +67,7 @@ def test_below_stomp(running, said, code):
 
 @pytest.mark.parametrize("said", [row[1] for row in WELCOME], ids=[row[0] for row in WELCOME])
 def test_what_is_welcome(running, said):
-    before = running.drops()
+    before = drops(running)
     peer = Web(running)
     peer.raw(said + masked(1, b"DISCONNECT\nreceipt:r\n\n\0"))
     data, code = peer.end()
@@ -91,7 +85,7 @@ def test_the_upgrade_needs_a_subprotocol_of_ours(running, subprotocol):
 
 @pytest.mark.parametrize("carrier", [Tcp, Web], ids=["tcp", "websocket"])
 def test_who_never_reads_is_dropped(running, carrier):
-    before = running.drops()
+    before = drops(running)
     peer = carrier(running)
     peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     peer.send(C + FIRST + SUBSCRIBE + b"\n\0")
@@ -101,13 +95,13 @@ def test_who_never_reads_is_dropped(running, carrier):
             peer.send((FIRST[:-2] + b"x" * 3900 + b"\0") * 10)  # its own events come back
     except TimeoutError:
         pass  # it was dropped in the middle of that
-    until(lambda: since(running, before) == {"slow_consumer": 1})
+    until(lambda: since(running, before) == {"slow_consumer": 1}, "the drop")
     peer.sock.close()
 
 
 @pytest.mark.parametrize("carrier", [Tcp, Web], ids=["tcp", "websocket"])
 def test_who_promised_heart_beats_and_is_silent_is_dropped(running, carrier):
-    before = running.drops()
+    before = drops(running)
     peer = carrier(running)
     peer.send(C.replace(b"host:h\n", b"host:h\nheart-beat:100,0\n"))
     data, code = peer.end()
@@ -116,7 +110,7 @@ def test_who_promised_heart_beats_and_is_silent_is_dropped(running, carrier):
 
 
 def test_a_flood_of_frames_is_carried_out(running):
-    before = running.drops()
+    before = drops(running)
     peer = Tcp(running)
     peer.send(C + FIRST * 5000 + b"DISCONNECT\nreceipt:r\n\n\0")
     data, _ = peer.end()
@@ -126,8 +120,8 @@ def test_a_flood_of_frames_is_carried_out(running):
 
 def test_a_connection_too_many_is_told_so():
     # one more: asking for /stats takes a connection, for a moment
-    with watched("--connections", str(BYSTANDERS + 3), growth_bytes=GROWTH_BYTES) as running:
-        until(lambda: running.open_now("stomp_tcp") == BYSTANDERS)
+    with watched("--connections", str(SUBSCRIBERS + 3), growth_bytes=GROWTH_BYTES) as running:
+        until(lambda: open_now(running) == SUBSCRIBERS, "the subscribers alone")
         peers = [Tcp(running) for _ in range(3)]
         for peer in peers:
             peer.send(C)
@@ -137,8 +131,8 @@ def test_a_connection_too_many_is_told_so():
         for peer in peers:
             peer.send(b"DISCONNECT\n\n\0")
             peer.end()
-        until(lambda: running.open_now("stomp_tcp") == BYSTANDERS)
-        assert running.drops() == {"too_many_connections": 1}
+        until(lambda: open_now(running) == SUBSCRIBERS, "the subscribers alone")
+        assert drops(running) == {"too_many_connections": 1}
 
 
 SILENT = """
@@ -151,10 +145,10 @@ print(sum(b"no CONNECT within" in answer for answer in answers))
 
 
 def test_ten_thousand_connections_that_send_nothing():
-    with watched("--handshake", "5", growth_bytes=128 << 20) as running:
-        command = [sys.executable, "-c", SILENT, running.tcp[0], str(running.tcp[1]), str(MANY)]
+    with watched("--handshake", "5", "--connections", "15000", growth_bytes=128 << 20) as running:
+        command = [sys.executable, "-c", SILENT, *map(str, running.ports["tcp"]), str(MANY)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as silent:
             assert silent.stdout.readline() == "there\n"
             assert int(silent.stdout.readline()) == MANY
-        assert running.drops() == {"handshake_timeout": MANY}
-        until(lambda: running.open_now("stomp_tcp") == BYSTANDERS)
+        assert drops(running) == {"handshake_timeout": MANY}
+        until(lambda: open_now(running) == SUBSCRIBERS, "the subscribers alone")
