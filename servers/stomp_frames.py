@@ -23,7 +23,9 @@ VERSIONS = (V12, V11, V10)  # best first
 UNESCAPED = frozenset({"CONNECT", "STOMP", "CONNECTED"})
 # "Only the SEND, MESSAGE, and ERROR frames MAY have a body"; 1.0: "The body of the SUBSCRIBE command is ignored". What
 # an unknown command may have is not known; it is read, so that the command can be named.
-_BODILESS = UNESCAPED | set("SUBSCRIBE UNSUBSCRIBE ACK NACK BEGIN COMMIT ABORT DISCONNECT RECEIPT".split())
+_BODILESS = UNESCAPED | {
+    "SUBSCRIBE", "UNSUBSCRIBE", "ACK", "NACK", "BEGIN", "COMMIT", "ABORT", "DISCONNECT", "RECEIPT",
+}  # fmt: skip
 BODILESS: Mapping[str, frozenset[str]] = {V12: _BODILESS, V11: _BODILESS, V10: _BODILESS - {"SUBSCRIBE"}}
 
 # What stands for what on the wire. 1.0 has no escapes: a line feed would end the header, so it is sent as a space.
