@@ -1,0 +1,249 @@
+"""What a request, an event and a held connection cost, learned from measured runs, each with its interval.
+
+The server's CPU over a pull transport's window is ``requests x a + events x b``: cells with other intervals or holds
+have other shares of both, so a straight line through the repeats, in requests per event, gives a (its slope) and b (its
+intercept). The same holds for bytes. A push transport has no requests: its figures are per event. Memory and idle bytes
+come from cells that publish nothing. The rule it keeps: nothing is assumed; what no run has measured is NaN, and
+``Costs.source`` says where the rest is from.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+from analysis.load import BadRunError
+
+REFERENCE = Path(__file__).parent.parent / "results" / "reference"
+LEVEL = 0.95
+
+
+class Estimate(NamedTuple):
+    """A figure and the interval it is in with 95 % confidence; NaN where it is not known."""
+
+    value: float
+    low: float
+    high: float
+
+    def times(self, factor: float) -> Estimate:
+        """Scale by a known, positive factor."""
+        return Estimate(self.value * factor, self.low * factor, self.high * factor)
+
+
+UNKNOWN = Estimate(np.nan, np.nan, np.nan)
+NOTHING = Estimate(0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One transport's costs at the server: CPU in us, bytes on the wire (TCP payload), memory in B.
+
+    ``cpu_us_per_request`` and ``bytes_*_per_request`` are those of a request whether it brings an event or not (0 for
+    push); ``*_per_event`` come on top, for each delivery of ``payload_bytes`` of data. ``idle_bytes_per_minute`` is
+    what a push connection costs with a heartbeat each ``heartbeat_s``.
+    """
+
+    transport: str
+    label: str
+    pulls: bool
+    payload_bytes: int
+    heartbeat_s: float
+    cpu_us_per_request: Estimate
+    cpu_us_per_event: Estimate
+    bytes_up_per_request: Estimate
+    bytes_down_per_request: Estimate
+    bytes_up_per_event: Estimate
+    bytes_down_per_event: Estimate
+    segments_per_request: Estimate
+    segments_per_event: Estimate
+    connect_cpu_us: Estimate
+    connect_bytes: Estimate
+    held_bytes: Estimate
+    idle_bytes_per_minute: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Costs by transport; ``source`` is a sentence that says which run they are from, ``here`` whether it ran here."""
+
+    by_transport: Mapping[str, Cost]
+    source: str
+    here: bool
+
+
+def newest(results: Path, *, shared: bool = False, tls: str = "off") -> Costs:
+    """Read the costs of the newest run below ``results`` that measured them, else of the committed reference.
+
+    ``shared`` takes events of one topic that many subscribers share (encoded once, written often), else each has its
+    own. Raises BadRunError when not even the reference can be read.
+    """
+    runs = sorted((path.parent for path in results.glob("*/summary.csv")), key=_started, reverse=True)
+    for folder in [*(run for run in runs if not run.is_symlink() and run.resolve() != REFERENCE.resolve()), REFERENCE]:
+        try:
+            found = of_run(folder, shared=shared, tls=tls)
+        except BadRunError:
+            if folder == REFERENCE:
+                raise
+            continue
+        if _complete(found):
+            return found
+    raise BadRunError(f"{REFERENCE}: no costs of polling, long polling and a push transport in it; run make bench")
+
+
+def of_run(folder: Path, *, shared: bool = False, tls: str = "off") -> Costs:
+    """Read the costs out of one run's ``summary.csv`` and ``run.json``. Raises BadRunError."""
+    try:
+        meta = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        rows = pd.read_csv(folder / "summary.csv")
+    except (OSError, ValueError) as error:
+        raise BadRunError(f"{folder}: {error}; expected a run with run.json and summary.csv") from None
+    settings = {(one["experiment"], one["cell"]): one["settings"] for one in meta.get("cells", [])}
+    of = [settings.get((row.experiment, row.cell), {}) for row in rows.itertuples()]
+    rows = rows.assign(
+        topics=[str(one.get("feed.topics", 1)) for one in of],
+        payload=[int(one.get("feed.payload_bytes", 256)) for one in of],
+        subscribers=[int(one.get("load.subscribers", 1)) for one in of],
+        heartbeat=[float(one.get("server.heartbeat_s", 15.0)) for one in of],
+        secured=[str(one.get("tls", "off")) for one in of],
+    )
+    rows = rows[(rows["secured"] == tls) & ~rows["status"].str.startswith(("failed", "skipped"))]
+    found = {}
+    for name, transport in meta.get("transports", {}).items():
+        own = rows[rows["transport"] == name]
+        busy = own[own["deliveries"].fillna(0) > 0]
+        apart = busy[busy["topics"] == "per_subscriber"]
+        together = busy[(busy["topics"] != "per_subscriber") & (busy["subscribers"] == busy["subscribers"].max())]
+        idle = own[own["deliveries"].isna()]
+        if len(apart) and (len(together) or not shared):
+            found[name] = _cost(name, transport, _sound(apart), _sound(together) if shared else None, _sound(idle))
+    here = _same_machine(meta.get("machine", {}))
+    return Costs(found, _sentence(folder, meta, here=here), here)
+
+
+def _sound(rows: pd.DataFrame) -> pd.DataFrame:
+    """Keep the repeats that are ``ok``; where there is none, invalid ones have to do: they bound, if badly."""
+    ok = rows[rows["status"] == "ok"]
+    return ok if len(ok) else rows
+
+
+def _cost(
+    name: str, transport: Mapping[str, Any], apart: pd.DataFrame, together: pd.DataFrame | None, idle: pd.DataFrame
+) -> Cost:
+    """``apart`` are cells with a topic each, ``together`` those of a shared topic whose events are wanted, if any."""
+    pulls = bool(transport.get("pulls"))
+    busy = apart if together is None else together
+
+    def line(column: str) -> tuple[Estimate, Estimate]:
+        if not pulls:
+            return NOTHING, mean(_column(busy, column))
+        request, event = straight(_column(apart, "requests_per_event"), _column(apart, column))
+        if together is None:
+            return request, event
+        # A request costs what it costs; what is left is the shared event's.
+        left = mean(_column(busy, column) - request.value * _column(busy, "requests_per_event"))
+        return request, Estimate(*(max(0.0, one) if np.isfinite(one) else one for one in left))
+
+    cpu, up, down, segments = (
+        line(column)
+        for column in ("server_cpu_us_per_delivery", "bytes_up_per_event", "bytes_down_per_event", "segments_per_event")
+    )
+    return Cost(
+        transport=name, label=str(transport.get("label", name)), pulls=pulls,
+        payload_bytes=int(busy["payload"].iloc[0]),
+        heartbeat_s=float(idle["heartbeat"].iloc[0]) if len(idle) else np.nan,
+        cpu_us_per_request=cpu[0], cpu_us_per_event=cpu[1],
+        bytes_up_per_request=up[0], bytes_up_per_event=up[1],
+        bytes_down_per_request=down[0], bytes_down_per_event=down[1],
+        segments_per_request=segments[0], segments_per_event=segments[1],
+        connect_cpu_us=mean(_column(idle, "server_cpu_us_per_connection")),
+        connect_bytes=mean(_column(idle, "connect_bytes")),
+        held_bytes=mean(_column(idle, "server_bytes_per_connection")),
+        idle_bytes_per_minute=NOTHING if pulls else mean(_column(idle, "idle_bytes_per_minute")),
+    )  # fmt: skip
+
+
+def _column(rows: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:
+    return rows[name].to_numpy(dtype=float) if name in rows else np.empty(0)
+
+
+def mean(values: npt.NDArray[np.float64]) -> Estimate:
+    """Mean of repeats with Student's interval; one repeat alone has a value and no interval."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return UNKNOWN
+    middle = float(values.mean())
+    if len(values) < 2:
+        return Estimate(middle, np.nan, np.nan)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)) * float(values.std(ddof=1)) / np.sqrt(len(values))
+    return Estimate(middle, max(0.0, middle - half), middle + half)
+
+
+def straight(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> tuple[Estimate, Estimate]:
+    """Slope and intercept of a least-squares line with Student's intervals, neither below 0, as no cost is.
+
+    Fewer than three points, or all at one x, know neither.
+    """
+    fine = np.isfinite(x) & np.isfinite(y)
+    x, y = x[fine], y[fine]
+    if len(x) < 3 or np.ptp(x) < 0.05 * x.mean():
+        return UNKNOWN, UNKNOWN
+    fit = stats.linregress(x, y)
+    t = float(stats.t.ppf((1 + LEVEL) / 2, len(x) - 2))
+
+    def bounded(value: float, error: float) -> Estimate:
+        return Estimate(max(0.0, value), max(0.0, value - t * error), max(0.0, value + t * error))
+
+    return bounded(float(fit.slope), float(fit.stderr)), bounded(float(fit.intercept), float(fit.intercept_stderr))
+
+
+def _complete(costs: Costs) -> bool:
+    """Whether a tuner can do with it: requests of both pull transports and a push transport, all with memory."""
+    known = {
+        cost.transport
+        for cost in costs.by_transport.values()
+        if np.isfinite([cost.cpu_us_per_request.value, cost.cpu_us_per_event.value, cost.held_bytes.value]).all()
+    }
+    pulls = {name for name in known if costs.by_transport[name].pulls}
+    return {"polling", "long_polling"} <= pulls and bool(known - pulls)
+
+
+def _started(folder: Path) -> str:
+    try:
+        return str(json.loads((folder / "run.json").read_text(encoding="utf-8")).get("started", ""))
+    except (OSError, ValueError):
+        return ""
+
+
+def _same_machine(machine: Mapping[str, Any]) -> bool:
+    return machine.get("cpu") == _cpu() and machine.get("kernel") == platform.release()
+
+
+def _cpu() -> str:
+    try:
+        lines: Iterable[str] = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = ()
+    named = (
+        line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Hardware", "cpu model"))
+    )
+    return next(named, platform.processor() or platform.machine())
+
+
+def _sentence(folder: Path, meta: Mapping[str, Any], *, here: bool) -> str:
+    machine, when = meta.get("machine", {}), str(meta.get("started", ""))[:10]
+    what = f"{machine.get('cpu', 'an unknown processor')}, {machine.get('cores_logical', '?')} cores"
+    if folder.resolve() == REFERENCE.resolve():
+        return f"costs from the committed reference run ({when}; {what}), not from this machine: run make bench here"
+    return f"costs measured {'on this machine' if here else 'on another machine'} ({folder.name}; {what})"
+
+
+COST_FIELDS = tuple(field.name for field in fields(Cost) if field.type == "Estimate")
