@@ -9,7 +9,7 @@ THE RESULTS FORMAT, version 1
         run.json                    what ran where, and how each cell ended (below)
         experiments/<name>.toml     verbatim copies
         cells/<id>/
-            deliveries.parquet  responses.parquet  connections.parquet     (columns below)
+            deliveries.parquet  responses.parquet  connections.parquet  publishes.parquet     (columns below)
             resources.csv           CPU, memory and descriptors of the server and load processes
             server.log  locust.log
         summary.csv  cells.csv  report/      written by ``analysis``
@@ -24,8 +24,15 @@ deliveries
 responses (polling, long polling)
     ``subscriber, started_ns`` (request sent)``, finished_ns, status, events`` (new ones)``, bytes_sent,
     bytes_received``.
+publishes (only where ``feed.publisher`` is ``subscribers``: each publishes to a topic of its own, ``uN``)
+    ``subscriber, seq`` (0: it was not taken, or nobody knows)``, due_ns`` (by the client's own schedule)``, sent_ns``
+    (when it went out)``, acknowledged_ns`` (202, RECEIPT)``, status`` (of the HTTP answer; 0: the way has none; -1: it
+    did not go out, or its acknowledgement did not come)``, bytes_sent, bytes_received`` (request or frame, and HTTP
+    answer, without TLS). Null: it never came. In deliveries ``due_ns = sent_ns`` is then when the server took the
+    event. The server's events and these meet in ``(subscriber, seq)``; seq 1 opened the topic.
 connections
-    ``subscriber, attempt, started_ns, tcp_ns, tls_ns, upgraded_ns, subscribed_ns`` (the end of each phase, null when it
+    ``subscriber, attempt, purpose`` (``publish``: one that does nothing else; else empty)``, started_ns, tcp_ns,
+    tls_ns, upgraded_ns, subscribed_ns`` (the end of each phase, null when it
     has none)``, extensions, subprotocol, heartbeats, bytes_up_subscribed, bytes_down_subscribed, bytes_up, bytes_down,
     segments_up, segments_down, closed_ns, why``. Bytes and segments are the kernel's (``TCP_INFO``), SYN and FIN
     taken off; null where there is no such count.
@@ -43,7 +50,7 @@ run.json
         status ("done" | "failed" | "skipped" | "pending"), why,
         window {epoch_ns, from_ns, to_ns, stop_ns, drained_ns},    warm-up is epoch … from, the measurement from … to
         published {topic: newest seq},                              as the server counted when the cell ended
-        load {subscribers, failures {reason: n}, late_ms_p50, late_ms_p99,          summed, or the worst of all
+        load {subscribers, publishes, failures {reason: n}, late_ms_p50, late_ms_p99,  summed, or the worst of all
               window_bytes {up, down, segments_up, segments_down}},    between from and to, all connections
         server {ready {...}, stats {...}}, cpus {server [..], load [..]}, verify {checks, seconds},
         aside [{folder, status, why, ...}]    attempts that did not end well: their rows, in folders beside the cell's

@@ -71,6 +71,8 @@ def list_experiments(given: argparse.Namespace) -> int:
         took_s = sum(map(estimate_s, ordered))
         total_s += took_s
         print(f"{one.name:18} {len(ordered):4} cells, about {duration(took_s):>12}  {one.question}")
+    if not given.names and (beside := sorted(set(experiment.available()) - set(experiment.in_suite(given.suite)))):
+        print(f"{'not in this suite':18} {', '.join(beside)}")
     print(f"{'in all':18} {'':11} about {duration(total_s):>12}")
     return 0
 

@@ -25,9 +25,10 @@ from loadtests.control import ControlError, ask, set_feed
 from loadtests.grid import Cell, drain_s
 from loadtests.process import Program, last_words, ready, running, stop
 from loadtests.resources import Sampler, family
-from loadtests.settings import server_flags, topic_count
+from loadtests.settings import published_by_subscribers, server_flags, topic_count
 from loadtests.transports import TRANSPORTS
-from loadtests.verify import VerifyError, verify
+from loadtests.upstream import open_topics, upstream
+from loadtests.verify import VerifyError, publishing, verify
 
 _READY_S = 20.0
 _SUBSCRIBE_S = 20.0
@@ -38,6 +39,7 @@ _LATE_DELIVERIES_S = 2.0
 _STATUS_S = 0.3
 _STOP_S = 8.0
 _LOOK_S = 0.02
+_VERIFY_TOPICS = 10
 
 Record = dict[str, Any]
 
@@ -60,7 +62,11 @@ def server_command(cell: Cell) -> list[str]:
     given = ["--port", "0", "--tcp-port", "0", "--control", "--seed", str(cell.seed)]
     # A rate of 0 is no schedule: such a feed is given a time that never comes (see _feed).
     settings = {key: value for key, value in cell.settings.items() if (key, value) != ("feed.rate_hz", 0)}
-    flags = [*server_flags(settings), "--topics", str(topic_count(settings))]
+    topics = ["--topics", str(topic_count(settings))]
+    if published_by_subscribers(settings):  # its own schedule never begins
+        settings = {key: value for key, value in settings.items() if not key.startswith("feed.")}
+        topics = ["--published-topics", str(int(settings["load.subscribers"]) + _VERIFY_TOPICS)]
+    flags = [*server_flags(settings), *topics]
     return [sys.executable, "-m", "servers", cell.transport, *given, *flags]
 
 
@@ -130,8 +136,12 @@ def _measure(
     sampler.sample("ready")
     access = of_ready(said, cell.settings)
     record["verify"] = verify(cell.transport, access)
+    plan = _plan(cell, access, spool)
+    if published_by_subscribers(cell.settings):
+        record["verify"]["checks"] += publishing(cell.transport, access)
+        plan["upstream"] = upstream(cell.settings, open_topics(access, int(plan["subscribers"])))
     sampler.sample("verified")
-    _write(spool / "plan.json", _plan(cell, access, spool))
+    _write(spool / "plan.json", plan)
     _wait_subscribed(cell, spool, server, load)
     sampler.watch("load", family(load.pid))
     sampler.sample("subscribed")
@@ -166,6 +176,9 @@ def statuses(spool: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_bytes()) for path in sorted(spool.glob("*.status.json"))]
 
 
+_SUMMED = ("subscribers", "subscribed", "deliveries", "responses", "publishes")
+
+
 def summary(said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Sum load processes up: counts are added, lateness is the worst, the window's bytes null unless all have them."""
     failures: dict[str, int] = {}
@@ -176,7 +189,7 @@ def summary(said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     whole = bool(windows) and all(window is not None for window in windows)
     counted = {name: _total(window[name] for window in windows) for name in windows[0]} if whole else None
     return {
-        **{name: sum(one[name] for one in said) for name in ("subscribers", "subscribed", "deliveries", "responses")},
+        **{name: sum(one.get(name, 0) for one in said) for name in _SUMMED},
         "failures": failures,
         **{name: _worst(one[name] for one in said) for name in ("late_ms_p50", "late_ms_p99")},
         "window_bytes": counted,
@@ -236,11 +249,11 @@ def _feed(
     from_ns = epoch_ns + round(float(cell.settings["load.warmup_s"]) * 1e9)
     to_ns = from_ns + round(float(cell.settings["load.measure_s"]) * 1e9)
     record["window"] = {"epoch_ns": epoch_ns, "from_ns": from_ns, "to_ns": to_ns, "stop_ns": to_ns}
-    _write(spool / "window.json", {"from_ns": from_ns, "to_ns": to_ns})
+    _write(spool / "window.json", {"epoch_ns": epoch_ns, "from_ns": from_ns, "to_ns": to_ns})
     _sleep_until(epoch_ns - _AHEAD_NS)
-    if cell.settings["feed.rate_hz"]:
+    if cell.settings["feed.rate_hz"] and not published_by_subscribers(cell.settings):
         set_feed(access, epoch_ns, to_ns)
-    else:  # not one event: the feed begins when the window is over, and ends at once
+    else:  # not one event of the server's: its feed begins when the window is over, and ends at once
         set_feed(access, to_ns, to_ns + 1)
     _sleep_until(from_ns)
     sampler.sample("from")

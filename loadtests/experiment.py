@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from loadtests.clients.offered import SCHEDULES
 from loadtests.settings import (
     ANYWHERE,
     SECTIONS,
@@ -34,7 +35,8 @@ from loadtests.transports import TRANSPORTS
 
 FOLDER = Path(__file__).parent / "experiments"
 SUITES = ("default", "full", "smoke")
-"""``default`` is every experiment with its plain values; another suite, the experiments with a table of its name."""
+"""``default`` is every experiment with its plain values, but for those that say ``default = false``; another suite, the
+experiments with a table of its name."""
 
 _FREE = ("expect", "target")
 """Tables whose keys are metrics and transports."""
@@ -91,7 +93,8 @@ def available() -> list[str]:
 
 def in_suite(suite: str) -> list[str]:
     """Return the names of the experiments of a suite."""
-    return [name for name in available() if suite == "default" or suite in _document(find(name))[1]]
+    written = {name: _document(find(name))[1] for name in available()}
+    return [name for name, table in written.items() if table.get(suite, suite == "default") is not False]
 
 
 def find(name: str) -> Path:
@@ -116,7 +119,7 @@ def read(path: Path, *, suite: str = "default", assignments: Iterable[str] = ())
     overrides = [_anchored(assigned(assignment), Path()) for assignment in assignments]
     document = {key: value for key, value in written.items() if key not in SUITES}
     _refuse_idle_sections(path.name, document)
-    document = _merged(document, written.get(suite, {}))
+    document = _merged(document, _suite(path.name, written, suite))
     also = document.pop("also", [])
     if not isinstance(also, list) or not all(isinstance(table, dict) for table in also):
         raise InputError(f"{path.name}: also = {show(also)}, expected tables: [[also]]")
@@ -168,6 +171,16 @@ def _document(path: Path) -> tuple[str, dict[str, Any]]:
         return source, tomllib.loads(source)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path.name}: cannot be read as TOML: {str(error).splitlines()[0]}") from None
+
+
+def _suite(file: str, written: Mapping[str, Any], suite: str) -> Mapping[str, Any]:
+    """Return what a suite replaces; ``default`` may be false, which says that it is left out of ``make bench``."""
+    table = written.get(suite, {})
+    if isinstance(table, dict):
+        return table
+    if (suite, table) == ("default", False):
+        return {}
+    raise InputError(f"{file}: {suite} = {show(table)}, expected a table: [{suite}]")
 
 
 def _anchored(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -328,6 +341,7 @@ def _refuse_contradictions(file: str, values: Mapping[str, tuple[Value, ...]]) -
     schedules = values["feed.schedule"]
     if "trace" in schedules and "feed.trace" not in values:
         raise InputError(f"{file}: feed.schedule = trace, expected feed.trace to name a CSV file of due times")
+    _refuse_upstream(file, values)
     holds = values.get("long_polling.hold_s", (0,))
     caps = values.get("server.max_hold_s", (float("inf"),))
     if max(map(float, holds)) > min(map(float, caps)):
@@ -335,3 +349,33 @@ def _refuse_contradictions(file: str, values: Mapping[str, tuple[Value, ...]]) -
             f"{file}: long_polling.hold_s = {show(max(map(float, holds)))} is beyond"
             f" server.max_hold_s = {show(min(map(float, caps)))}; lower the one or raise the other"
         )
+
+
+_UPSTREAM: tuple[tuple[str, tuple[Value, ...], str], ...] = (
+    ("feed.topics", ("per_subscriber",), '"per_subscriber"'),
+    ("feed.schedule", tuple(SCHEDULES), " or ".join(f'"{name}"' for name in SCHEDULES)),
+    ("feed.payload", ("text",), '"text"'),
+)
+"""What subscribers publish: key, what it may be, and how that is written."""
+
+
+def _refuse_upstream(file: str, values: Mapping[str, tuple[Value, ...]]) -> None:
+    """Refuse ways to publish where nobody does, and what subscribers cannot publish."""
+    publishers = values.get("feed.publisher", ("server",))
+    idle = [key for key in values if key.startswith("upstream.")]
+    if publishers == ("server",):
+        if idle:
+            raise InputError(
+                f'{file}: {idle[0]}: nobody publishes upstream; set feed.publisher = "subscribers" or remove it'
+            )
+        return
+    if len(publishers) > 1:
+        raise InputError(f"{file}: feed.publisher names both; make two experiments of it, they have other metrics")
+    for key, accepted, expected in _UPSTREAM:
+        for value in values[key]:
+            if value not in accepted:
+                raise InputError(
+                    f'{file}: {key} = {show(value)}, expected {expected} where feed.publisher = "subscribers"'
+                )
+    if not all(values["feed.rate_hz"]):
+        raise InputError(f'{file}: feed.rate_hz = 0, expected more than 0 where feed.publisher = "subscribers"')

@@ -16,6 +16,8 @@ import gc
 import os
 import ssl
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,10 +32,11 @@ from locust.exception import StopTest
 from locust.stats import bucket_response_time
 
 from loadtests.access import Access, AccessError
-from loadtests.clients import Address, Backoff, Patience, Subscriber
+from loadtests.clients import Address, Backoff, Begin, Client, Patience, Subscriber
 from loadtests.drivers.eventloop import EventLoop, Link
 from loadtests.records import DELIVERY, RESPONSE, Spools
 from loadtests.transports import TRANSPORTS, Transport
+from loadtests.upstream import Upstream, topic, with_publisher
 
 STATUS_INTERVAL_S = 0.2
 PLAN_TIMEOUT_S = 60.0
@@ -73,6 +76,7 @@ class Plan(msgspec.Struct, kw_only=True):
     connects_hz: float = 0.0
     seed: int = 1
     after: int | None = None
+    upstream: Upstream | None = None
     spool: str | None = None
 
     def access(self) -> Access:
@@ -108,6 +112,7 @@ class Process:
         )  # fmt: skip
         self.spools.observe(self._merge_deliveries, self._merge_responses)
         self.users = 0
+        self._publishers: list[Link] = []
         self._watched = self._ended = False
         self._failures: dict[str, int] = {}
         gevent.spawn(self._keep_informed)
@@ -120,16 +125,32 @@ class Process:
             if plan.subscribers and index >= plan.subscribers:
                 break
             self.users += 1
-            topic = index % plan.topics
-            address, path = _where(plan, transport, f"t{topic}")
+            number = index % plan.topics
+            name = topic(number) if plan.upstream else f"t{number}"
+            address, path = _where(plan, transport, name)
             subscriber = dataclasses.replace(
-                self._nobody, index=index, topic=f"t{topic}", topic_index=topic, address=address, path=path
+                self._nobody, index=index, topic=name, topic_index=number, address=address, path=path
             )
             self.driver.resolve(address)
             module = transport.module()
             options = module.Options(**_options(plan, transport, self.environment))
-            started.append(self.driver.start(module.client(subscriber, options), index))
+            if plan.upstream:
+                started += self._publish(transport, subscriber, partial(module.client, options=options), plan.upstream)
+            else:
+                started.append(self.driver.start(module.client(subscriber, options), index))
         return started
+
+    def _publish(
+        self, transport: Transport, who: Subscriber, client: Callable[[Subscriber], Client], way: Upstream
+    ) -> list[Link]:
+        """Start a subscriber that publishes, or that has a publisher beside it."""
+        who = dataclasses.replace(who, after=way.after[who.index])
+        listening, publisher = with_publisher(transport, who, client(who), way, self.plan.http)
+        links = [self.driver.start(listening, who.index)]
+        if publisher:
+            links.append(self.driver.start(publisher, who.index, "publish"))
+        self._publishers.append(links[-1])
+        return links
 
     # Locust's statistics ------------------------------------------------------------------------------------------
 
@@ -187,6 +208,8 @@ class Process:
             self._watched = True
             bounds = msgspec.json.decode(window.read_bytes())
             self.driver.watch(bounds["from_ns"], bounds["to_ns"])
+            for link in self._publishers:
+                link.advance(Begin(time.monotonic_ns(), bounds["epoch_ns"], bounds["to_ns"]))
         path = self.folder / f"{self.worker}.status.json"
         partial = path.with_suffix(".part")
         partial.write_bytes(msgspec.json.encode(self._status()))
@@ -203,6 +226,7 @@ class Process:
             "subscribed": driver.subscribed,
             "deliveries": self.spools.deliveries.rows,
             "responses": self.spools.responses.rows,
+            "publishes": self.spools.publishes.rows,
             "failures": dict(driver.failures),
             "late_ms_p50": late[0],
             "late_ms_p99": late[1],

@@ -46,6 +46,8 @@ class Key:
 
 
 _DEFLATE = ("websocket", "stomp_websocket")
+_POST = tuple(name for name, row in TRANSPORTS.items() if not row.duplex)
+_STOMP = tuple(name for name, row in TRANSPORTS.items() if row.client == "stomp")
 
 TOP: dict[str, Key] = {
     "title": Key(str, "", "the experiment's name for a reader"),
@@ -75,6 +77,9 @@ SECTIONS: dict[str, dict[str, Key]] = {
         "payload_bytes": Key(int, 256, "length of an event's data in UTF-8", 64, 1 << 20, flag="--payload-bytes"),
         "payload": Key(
             str, "text", "realistic, compressible text, or random", choices=("text", "random"), flag="--payload"
+        ),
+        "publisher": Key(
+            str, None, "the server, or every subscriber to a topic of its own", choices=("server", "subscribers")
         ),
         "burst_on_s": Key(float, None, "bursty: mean length of a burst", 1e-6, 1e6, flag="--burst-on"),
         "burst_off_s": Key(float, None, "bursty: mean silence between bursts", 0, 1e6, flag="--burst-off"),
@@ -118,6 +123,12 @@ SECTIONS: dict[str, dict[str, Key]] = {
         "deflate_window_bits": Key(
             int, None, "server's window", 9, 15, flag="--deflate-window-bits", transports=_DEFLATE
         ),
+    },
+    "upstream": {
+        "keep_alive": Key(
+            bool, None, "publish on a connection that stands (true), or on a new one each time", transports=_POST
+        ),
+        "receipt": Key(bool, None, "ask for a RECEIPT of every SEND (false: ask for none)", transports=_STOMP),
     },
 }
 
@@ -222,6 +233,11 @@ def server_flags(settings: Settings) -> list[str]:
             else:
                 flags += [key.flag, show(value)]
     return flags
+
+
+def published_by_subscribers(settings: Settings) -> bool:
+    """Return whether the events of a cell are its subscribers' own (the experiment ``upstream``)."""
+    return settings.get("feed.publisher") == "subscribers"
 
 
 def topic_count(settings: Settings) -> int:

@@ -14,7 +14,8 @@ class Transport:
     ``user`` is the name of its Locust User class; ``client`` names the module of ``loadtests.clients`` (it defines
     ``Options`` and ``client(subscriber, options)``) and the TOML section of its options; ``scheme`` is ``http`` or
     ``tcp``; ``path`` has ``{topic}`` where the topic goes; ``pulls`` is true when the subscriber asks for every answer,
-    so that responses and empty responses exist.
+    so that responses and empty responses exist; ``duplex`` when it can publish on the connection it listens on (its
+    client then takes ``Publish``), so that it need not POST.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Transport:
     path: str = ""
     scheme: str = "http"
     pulls: bool = False
+    duplex: bool = False
 
     def module(self) -> ModuleType:
         """Import and return the client module (kept lazy: a run imports only what it uses)."""
@@ -45,10 +47,16 @@ TRANSPORTS: dict[str, Transport] = {
             pulls=True,
         ),
         Transport("sse", "Server-Sent Events", "SSESubscriber", "sse", "WHATWG HTML 9.2", "/sse/{topic}"),
-        Transport("websocket", "WebSocket", "WebSocketSubscriber", "websocket", "RFC 6455", "/ws/{topic}"),
+        Transport("websocket", "WebSocket", "WebSocketSubscriber", "websocket", "RFC 6455", "/ws/{topic}", duplex=True),
         Transport(
-            "stomp_websocket", "STOMP over WebSocket", "StompWebSocketSubscriber", "stomp", "STOMP 1.2", "/stomp"
+            "stomp_websocket",
+            "STOMP over WebSocket",
+            "StompWebSocketSubscriber",
+            "stomp",
+            "STOMP 1.2",
+            "/stomp",
+            duplex=True,
         ),
-        Transport("stomp_tcp", "STOMP over TCP", "StompTCPSubscriber", "stomp", "STOMP 1.2", scheme="tcp"),
+        Transport("stomp_tcp", "STOMP over TCP", "StompTCPSubscriber", "stomp", "STOMP 1.2", scheme="tcp", duplex=True),
     )
 }

@@ -20,15 +20,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from loadtests.access import Access, of_ready
-from loadtests.clients import Address, Client, Close, Connect, Data, Eof, Subscriber, Timer, Wake
+from loadtests.clients import Address, Begin, Client, Close, Connect, Data, Eof, Subscriber, Timer, Wake
 from loadtests.control import publish
 from loadtests.drivers import blocking
 from loadtests.process import ready, running
-from loadtests.records import DELIVERY
+from loadtests.records import DELIVERY, PUBLISH
 from loadtests.settings import InputError
 from loadtests.transports import TRANSPORTS, Transport
+from loadtests.upstream import Upstream, ways, with_publisher
 
 _ATTEMPT, _SEQ = DELIVERY.index("connection"), DELIVERY.index("seq")
+_PUBLISHED, _ACKNOWLEDGED = PUBLISH.index("seq"), PUBLISH.index("acknowledged_ns")
 _POLL_S = 0.01
 _PATIENCE_S = 3.0
 _READY_S = 20.0
@@ -36,6 +38,7 @@ _READY_S = 20.0
 _AWKWARD = 'say "grüß dich" \\ \U0001f600 \u2028 …'
 
 BACKLOG, LIVE, AFTER_CUT = (1, 2, 3), (4, 5), (6, 7)
+OPENED, OWN = 1, (2, 3, 4)
 
 
 class VerifyError(Exception):
@@ -67,14 +70,66 @@ def of_server(transport: str, server: Access) -> dict[str, Any]:
         raise InputError(f"--target {server.http}: expected an address such as http://127.0.0.1:8080")
     if TRANSPORTS[transport].scheme == "tcp" and not server.tcp:
         raise InputError(f"{transport}: expected the target's own port as --tcp HOST:PORT")
-    return verify(transport, server)
+    return _both(transport, server)
 
 
 def of_own_server(transport: str, *flags: str) -> dict[str, Any]:
     """Start our server of one transport, with these flags besides, check it and end it."""
     command = [sys.executable, "-m", "servers", transport, "--port", "0", "--control", *flags]
     with tempfile.TemporaryDirectory() as folder, running("server", command, Path(folder) / "log", []) as program:
-        return verify(transport, of_ready(ready(program, _READY_S), {}))
+        return _both(transport, of_ready(ready(program, _READY_S), {}))
+
+
+def _both(transport: str, server: Access) -> dict[str, Any]:
+    result = verify(transport, server)
+    return result | {"checks": [*result["checks"], *publishing(transport, server)]}
+
+
+def publishing(transport: str, server: Access) -> list[str]:
+    """Check that what a subscriber publishes comes back to it, by every way it has; returns the names of the checks.
+
+    Raises VerifyError, ControlError or AccessError.
+    """
+    row, nonce = TRANSPORTS[transport], secrets.token_hex(4)
+    checks: list[str] = []
+    for way in ways(row):
+        check = f"publish by {way.name(row)}"
+        topic = f"verify-{nonce}-{len(checks)}"
+        publish(server, topic, checked_data(topic, OPENED, "opened"))
+        _publish(row, server, topic, way, check)
+        checks.append(check)
+    return checks
+
+
+def _publish(row: Transport, server: Access, topic: str, way: Upstream, check: str) -> None:
+    """Publish three events at once and receive them; a POST publisher does so before the subscriber listens."""
+    rows, who = blocking.Rows(), subscriber(row, server, topic, OPENED)
+    now_ns = time.monotonic_ns()
+    begin = Begin(now_ns, now_ns, now_ns + round(len(OWN) / way.rate_hz * 1e9))
+    listening, publisher = with_publisher(row, who, client(row, who, interval_s=_POLL_S), way, server.http, begin=begin)
+
+    def published() -> bool:
+        return len(rows.publishes) >= len(OWN)
+
+    def came_back() -> bool:
+        return published() and len(rows.deliveries) >= len(OWN)
+
+    failures: list[str] = []
+    for each, until in ((publisher, published), (listening, came_back)):
+        if each is not None:
+            outcome = blocking.run(each, rows, until=until, timeout_s=_PATIENCE_S, context=server.trust())
+            failures += outcome.failures
+    answered = [one[_PUBLISHED] if one[_ACKNOWLEDGED] else 0 for one in rows.publishes]
+    if way.acknowledged(row) and answered != list(OWN):
+        raise VerifyError(
+            f"{row.name}: {check}: expected events {_numbers(OWN)} to be acknowledged, got"
+            f" {_numbers(answered) or 'none'} (0: not acknowledged); failures: {', '.join(failures) or 'none'}"
+        )
+    if tuple(one[_SEQ] for one in rows.deliveries) != OWN:
+        raise VerifyError(
+            f"{row.name}: {check}: expected events {_numbers(OWN)} to come back, got {_sequence(rows.deliveries)};"
+            f" failures: {', '.join(failures) or 'none'}"
+        )
 
 
 def subscriber(transport: Transport, server: Access, topic: str, after: int | None) -> Subscriber:

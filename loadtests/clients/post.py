@@ -39,13 +39,13 @@ _LOST = -1
 Commands = tuple[Command, ...]
 
 
-def client(subscriber: Subscriber, *, keep_alive: bool, patience_s: float = 10.0) -> Client:
+def client(subscriber: Subscriber, *, keep_alive: bool) -> Client:
     """Return the generator that publishes what it is given until it is stopped; ``subscriber.path`` is where to.
 
-    A ``Publish`` may be given once the one before has been answered. An answer that does not come within
-    ``patience_s`` is a failure.
+    A ``Publish`` may be given once the one before has been answered. An answer that does not come within the
+    subscriber's ``response_s``, connecting included, is a failure.
     """
-    publisher = _Publisher(subscriber, keep_alive=keep_alive, patience_s=patience_s)
+    publisher = _Publisher(subscriber, keep_alive=keep_alive)
     # With keep-alive the connection stands before the first publish is due.
     more: Commands = (Connect(subscriber.address),) if keep_alive else ()
     while True:
@@ -63,11 +63,11 @@ class _Publisher:
 
     __slots__ = ("_address", "_connected", "_keep_alive", "_patience_s", "_request", "_response", "_wanted")
 
-    def __init__(self, subscriber: Subscriber, *, keep_alive: bool, patience_s: float) -> None:
+    def __init__(self, subscriber: Subscriber, *, keep_alive: bool) -> None:
         self._address = subscriber.address
         self._request = _request(subscriber, keep_alive=keep_alive)
         self._keep_alive = keep_alive
-        self._patience_s = patience_s
+        self._patience_s = subscriber.patience.response_s
         self._wanted: Publish | None = None
         self._connected = False
         self._response = Response()
@@ -76,7 +76,7 @@ class _Publisher:
         """Send it, or connect first."""
         self._wanted = wanted
         first = self._request(wanted.data) if self._connected else Connect(self._address)
-        return first, Wake(wanted.at_ns + round(self._patience_s * 1e9))
+        return first, Wake(wanted.at_ns + round(self._patience_s * 1e9) if self._patience_s else 0)
 
     def connected(self, _: Connected) -> Commands:
         """Send what waits for it."""
@@ -137,9 +137,11 @@ _TAKE: dict[type, Callable[[_Publisher, Any], Commands]] = {
 
 
 def _request(subscriber: Subscriber, *, keep_alive: bool) -> Callable[[bytes], Send]:
-    fields = [f"Host: {subscriber.address}", "User-Agent: pushbench", "Content-Type: application/json"]
+    fields = [f"Host: {subscriber.address}", "User-Agent: pushbench"]
+    fields += [f"Authorization: Bearer {subscriber.token}"] if subscriber.token else []
     fields += [] if keep_alive else ["Connection: close"]
-    head = "\r\n".join((f"POST {subscriber.path} HTTP/1.1", *fields, "Content-Length: ")).encode()
+    fields += ["Content-Type: application/json", "Content-Length: "]
+    head = "\r\n".join((f"POST {subscriber.path} HTTP/1.1", *fields)).encode()
     return lambda data: Send(b"%b%d\r\n\r\n%b" % (head, len(data), data))
 
 

@@ -139,7 +139,11 @@ class EventLoop:
     # connecting: one by one at a pace, and at most so many at once, because a server's backlog is finite ---------
 
     def connect(self, link: Link) -> None:
-        """Connect a link when its turn comes."""
+        """Connect a link when its turn comes; what is to be published has no turn to wait for."""
+        if link.purpose:
+            self._connecting += 1
+            link.open()
+            return
         self._waiting.append(link)
         self._next()
 
@@ -178,7 +182,6 @@ class Link:
         "_attempt",
         "_connecting",
         "_loop",
-        "_purpose",
         "_queue",
         "_reader",
         "_receive",
@@ -190,6 +193,7 @@ class Link:
         "_transmit",
         "_writer",
         "ended",
+        "purpose",
         "subscriber",
     )  # fmt: skip
 
@@ -197,7 +201,7 @@ class Link:
         self._loop = loop
         self._send: Callable[[Any], Any] = client.send
         self.subscriber = subscriber
-        self._purpose = purpose
+        self.purpose = purpose
         self.ended = False
         self._socket: Any = None
         self._reader: Any = None
@@ -307,7 +311,7 @@ class Link:
         self._attempt += 1
         self._address = connect.address
         self._row = Connection(
-            subscriber=self.subscriber, attempt=self._attempt, purpose=self._purpose, started_ns=now_ns()
+            subscriber=self.subscriber, attempt=self._attempt, purpose=self.purpose, started_ns=now_ns()
         )
         self._loop.connect(self)
 

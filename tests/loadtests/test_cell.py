@@ -148,6 +148,25 @@ def test_command_lines_follow_the_cells_settings(tmp_path):
     assert load.endswith("--processes 2 SSESubscriber")
 
 
+OWN = """transports = ["stomp_tcp"]
+[feed]
+publisher = "subscribers"
+topics = "per_subscriber"
+rate_hz = 4
+[load]
+subscribers = 30
+[upstream]
+receipt = true
+"""
+
+
+def test_where_subscribers_publish_the_server_has_no_feed_of_its_own(tmp_path):
+    cell = cells(fakes.read(tmp_path, OWN))[0]
+    server = " ".join(server_command(cell))
+    assert server.endswith("--published-topics 40")
+    assert not {"--rate", "--topics", "--schedule", "--payload-bytes"} & set(server.split())
+
+
 def test_the_plan_says_how_long_to_wait_and_how_to_come_back(tmp_path):
     text = fakes.TOML + "connect_timeout_s = 1\nbackoff_s = 0.1\ninsecure = true\n"
     cell = cells(fakes.read(tmp_path, 'tls = "1.2"\n' + text))[0]

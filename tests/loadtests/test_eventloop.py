@@ -22,15 +22,17 @@ from loadtests.clients import (
     Failed,
     Mark,
     ProtocolError,
+    Publication,
     Send,
     Stop,
     Timer,
     Wake,
 )
 from loadtests.drivers.eventloop import EventLoop
-from loadtests.records import DELIVERY, RESPONSE, Connection, Spools, read_integers
+from loadtests.records import DELIVERY, PUBLISH, RESPONSE, Connection, Spools, read_integers
 
 ROW = (3, 0, 1, 7, 10, 20, 30, 40)
+PUBLISHED = (3, 2, 10, 20, 30, 202, 400, 150)
 RESPONDED = (3, 1, 2, 204, 0, 100, 200)
 
 
@@ -245,6 +247,24 @@ def test_connects_keep_their_pace(folder):
             gevent.sleep(0.005)
     started = sorted(row.started_ns for row in connections(folder, loop))
     assert started[-1] - started[0] > 30_000_000  # three intervals of 20 ms, less what the first came late
+
+
+def test_a_publish_is_not_kept_waiting_and_its_connection_says_what_it_is_for(folder):
+    loop = EventLoop(Spools(folder), connects_hz=0.5)
+
+    def client():
+        yield Connect(address), Publication(PUBLISHED)
+
+    with peer(*[lambda connection: None] * 4) as address:
+        links = [loop.start(client(), index, "publish") for index in range(4)]
+        deadline = time.monotonic() + 3
+        while not all(link.ended for link in links):
+            assert time.monotonic() < deadline
+            gevent.sleep(0.005)
+    assert [row.purpose for row in connections(folder, loop)] == ["publish"] * 4
+    assert (
+        read_integers([folder / "0.publishes"], PUBLISH).to_pylist() == [dict(zip(PUBLISH, PUBLISHED, strict=True))] * 4
+    )
 
 
 def test_the_window_counts_bytes_and_probes_the_loop(loop, folder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from loadtests import experiment
+from loadtests.grid import cells
 from loadtests.settings import InputError
 
 PLAIN = """# What does it cost?
@@ -158,8 +159,48 @@ def test_the_experiments_that_come_with_the_program_can_be_read_in_every_suite(s
         assert one.question.endswith("?"), "an experiment is a question"
 
 
-def test_the_default_suite_is_every_experiment():
-    assert experiment.in_suite("default") == experiment.available()
+def test_the_default_suite_is_every_experiment_that_does_not_say_otherwise():
+    assert set(experiment.available()) - set(experiment.in_suite("default")) == {"upstream"}
+    assert "upstream" in experiment.in_suite("full")
+
+
+def test_a_suite_is_a_table(tmp_path):
+    assert experiment.read(write(tmp_path, f"default = false\n{PLAIN}")).repeats
+    for wrong in ("default = true", "full = false", "smoke = 3"):
+        with pytest.raises(InputError, match=r"wrong\.toml: \w+ = .*, expected a table: \[\w+\]"):
+            experiment.read(write(tmp_path, f'{wrong}\ntransports = ["sse"]', "wrong.toml"), suite=wrong.split()[0])
+
+
+OWN = 'transports = ["sse", "stomp_tcp"]\n[feed]\npublisher = "subscribers"\ntopics = "per_subscriber"\n'
+
+
+def test_ways_to_publish_are_axes_of_the_transports_that_have_them(tmp_path):
+    text = f"{OWN}[upstream]\nkeep_alive = [true, false]\nreceipt = [true, false]\n"
+    names = [cell.name for cell in cells(experiment.read(write(tmp_path, text)))]
+    assert sorted(names) == [
+        "sse/upstream.keep_alive=false",
+        "sse/upstream.keep_alive=true",
+        "stomp_tcp/upstream.receipt=false",
+        "stomp_tcp/upstream.receipt=true",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"{PLAIN}[upstream]\nreceipt = true", "upstream.receipt: nobody publishes upstream; set feed.publisher"),
+        (OWN.replace('"per_subscriber"', "3"), 'feed.topics = 3, expected "per_subscriber" where feed.publisher'),
+        (f'{OWN}schedule = "bursty"', 'feed.schedule = bursty, expected "constant" or "poisson" where'),
+        (f'{OWN}payload = "random"', 'feed.payload = random, expected "text" where'),
+        (f"{OWN}rate_hz = 0", "feed.rate_hz = 0, expected more than 0 where"),
+        (OWN.replace('"subscribers"', '["server", "subscribers"]'), "feed.publisher names both; make two experiments"),
+        (OWN.replace('"subscribers"', '"nobody"'), 'feed.publisher = nobody, expected "server" or "subscribers"'),
+    ],
+)
+def test_what_subscribers_cannot_publish_is_refused(tmp_path, text, message):
+    with pytest.raises(InputError) as caught:
+        experiment.read(write(tmp_path, text, "x.toml"))
+    assert str(caught.value).startswith(f"x.toml: {message}")
 
 
 ALSO = """transports = ["sse", "websocket"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from loadtests.clients import Publish
+from loadtests.clients import Patience, Publish
 from loadtests.clients.post import client
 from tests.loadtests.by_hand import Hand, subscriber
 
@@ -13,8 +15,9 @@ ACCEPTED = b'HTTP/1.1 202 Accepted\r\nContent-Length: 10\r\n\r\n{"seq": 7}'
 CLOSING = ACCEPTED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1)
 
 
-def idle(keep_alive=True, connected=True):
-    hand = Hand(client(subscriber("/publish/t0"), keep_alive=keep_alive, patience_s=2.0))
+def idle(keep_alive=True, connected=True, **given):
+    who = dataclasses.replace(subscriber("/publish/t0"), **(given or {"patience": Patience(response_s=2.0)}))
+    hand = Hand(client(who, keep_alive=keep_alive))
     if connected:
         hand.connect()
     return hand
@@ -155,6 +158,18 @@ def test_an_answer_that_does_not_come_is_given_up():
     hand.ring()
     assert told(hand) == [(7, -1, 0)]
     assert [(close.why, close.failed) for close in hand.closes] == [("publish: no answer in 2 s", True)]
+
+
+def test_with_no_end_of_patience_it_waits_for_ever():
+    hand = idle(patience=Patience(response_s=0.0))
+    publish(hand)
+    assert hand.wake_ns == 0
+
+
+def test_the_token_is_shown():
+    hand = idle(token="s3cret")
+    publish(hand)
+    assert b"\r\nAuthorization: Bearer s3cret\r\n" in hand.take()
 
 
 def test_stop_ends_it():

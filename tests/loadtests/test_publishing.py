@@ -40,7 +40,7 @@ def accepted(seq):
 
 def by_post(plan=ALONE, keep_alive=True, stop_ns=EPOCH + 2 * SECOND):
     who = subscriber("/publish/t0", after=1)
-    hand = Hand(publishing(posting.client(who, keep_alive=keep_alive, patience_s=1.0), who, plan))
+    hand = Hand(publishing(posting.client(who, keep_alive=keep_alive), who, plan))
     if keep_alive:
         hand.connect()
     hand.give(Begin(hand.at_ns, EPOCH, stop_ns))

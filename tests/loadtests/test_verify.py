@@ -10,12 +10,13 @@ import pytest
 
 from loadtests import verify as module
 from loadtests.access import Access, of_ready
-from loadtests.clients import Emit
+from loadtests.clients import Emit, Send, stomp
+from loadtests.control import ControlError
 from loadtests.process import ready, running
 from loadtests.records import DELIVERY
 from loadtests.settings import InputError
 from loadtests.transports import TRANSPORTS
-from loadtests.verify import VerifyError, checked_data, of_own_server, of_server, subscriber, verify
+from loadtests.verify import VerifyError, checked_data, of_own_server, of_server, publishing, subscriber, verify
 
 SEQ, ATTEMPT = DELIVERY.index("seq"), DELIVERY.index("connection")
 
@@ -110,6 +111,51 @@ def test_a_server_that_knows_every_topic_does_not_pass(server, monkeypatch, tran
     monkeypatch.setattr(module, "subscriber", known)
     with pytest.raises(VerifyError, match=message):
         verify(transport, server)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_publishing_passes_by_every_way(server, transport):
+    checks = publishing(transport, server)
+    assert checks == {
+        "websocket": ["publish by frame"],
+        "stomp_websocket": ["publish by SEND", "publish by SEND with RECEIPT"],
+        "stomp_tcp": ["publish by SEND", "publish by SEND with RECEIPT"],
+    }.get(transport, ["publish by POST", "publish by POST on a new connection"])
+
+
+@pytest.mark.parametrize(
+    ("lie", "message"),
+    [
+        ((b"SEND\n", b"send\n"), r"stomp_tcp: publish by SEND: expected events 2, 3, 4 to come back, got none; fail"),
+        ((b"\nreceipt:published", b"\nresceipt:publishe"), r"RECEIPT: expected .* to be acknowledged, got 0, 0, 0"),
+        ((b"order filled", b"order FILLED"), r"to come back, got .*a corrupted one"),
+    ],
+)
+def test_a_publish_that_does_not_come_back_whole_does_not_pass(server, monkeypatch, lie, message):
+    """What the client sends is spoilt on its way, as a server that does not understand it would."""
+    real = stomp.client
+
+    def client(who, options):
+        inner = real(who, options)
+        command = next(inner)
+        while True:
+            several = command if type(command) is tuple else (command,)
+            event = yield tuple(Send(one.data.replace(*lie)) if isinstance(one, Send) else one for one in several)
+            try:
+                command = inner.send(event)
+            except StopIteration:
+                return
+
+    monkeypatch.setattr(stomp, "client", client)
+    monkeypatch.setattr(module, "_PATIENCE_S", 0.3)
+    with pytest.raises(VerifyError, match=message):
+        publishing("stomp_tcp", server)
+
+
+def test_a_post_that_is_refused_does_not_pass(server):
+    away = Access(f"{server.http}/elsewhere", template=f"{server.http}/sse/{{topic}}")
+    with pytest.raises(ControlError, match=r"/publish/verify-.*status 404"):
+        publishing("sse", away)
 
 
 def test_data_checks_itself_as_the_wire_contract_says():
