@@ -29,6 +29,8 @@ class Relayed:
     cell: Cell
     summary: dict[str, Any]
     ledger: list[dict[str, Any]]
+    deliveries: pd.DataFrame
+    responses: pd.DataFrame
 
     def done(self, *faults: str) -> list[tuple[str, int]]:
         """Topic and seq of every event that met with one of these faults, ascending."""
@@ -59,4 +61,5 @@ def measure(folder: Path, toml: str, faults: Sequence[str]) -> Relayed:
     evaluate(open_run(run)).write()
     (summary,) = pd.read_csv(run / "summary.csv").to_dict("records")
     (cell,) = open_run(run).cells
-    return Relayed(cell, summary, [json.loads(line) for line in ledger.read_text().splitlines()])
+    lines = [json.loads(line) for line in ledger.read_text().splitlines()] if ledger.exists() else []
+    return Relayed(cell, summary, lines, cell.deliveries(), cell.responses())

@@ -57,7 +57,7 @@ def every_fault_is_counted_exactly(relayed):
 
 
 def what_is_missing_is_what_was_taken(relayed):
-    came = relayed.cell.deliveries()
+    came = relayed.deliveries
     got = Counter(zip("t" + came["topic"].astype(str), came["seq"], came["subscriber"], strict=True))
     owed = [
         (topic, seq, subscriber)
@@ -71,7 +71,7 @@ def what_is_missing_is_what_was_taken(relayed):
 
 def no_delivery_hides_the_delay_or_the_stall(relayed):
     """Bounds that hold on the busiest machine: what was due while all stood still came when it went on, or later."""
-    came, window, stall = relayed.cell.deliveries(), relayed.cell.window, relayed.note("stall")
+    came, window, stall = relayed.deliveries, relayed.cell.window, relayed.note("stall")
     came = came[(came["seq"] > 0) & (came["due_ns"] >= window.from_ns)].drop_duplicates(["subscriber", "seq"])
     due_ns = came["due_ns"].to_numpy()
     stalled = (due_ns >= stall["from_ns"]) & (due_ns < stall["to_ns"])
