@@ -1,4 +1,4 @@
-"""The command line: ``python -m analysis report RUN`` and ``notebooks RUN``.
+"""The command line: ``python -m analysis report RUN``, ``notebooks RUN``, ``gates``.
 
 The rule it keeps: a verb reads a run folder and writes into it what can be derived again; it exits with 0 when every
 cell is ok and every gate holds, 1 when not, and 2, with one line, when the folder is no run.
@@ -14,13 +14,13 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import notebook, report
-from analysis.load import BadRunError, Run, open_run
+from analysis import gates, notebook, report, verdict
+from analysis.load import BadRunError, open_run, read_run
 from analysis.results import Results, evaluate
 
 LATEST = Path("results/latest")
 EXAMPLES = """examples:
-  python -m analysis report results/latest
+  python -m analysis report results/latest --junit out.xml
   python -m analysis notebooks results/latest
 """
 # Columns of the printed table: heading, column of ``Results.cells``, format.
@@ -46,28 +46,42 @@ SHOWN_IDLE: tuple[tuple[str, str, str], ...] = (
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; the exit code."""
     options = _parser().parse_args(arguments)
-    verb: Callable[[Run], int] = options.verb
+    verb: Callable[[argparse.Namespace], int] = options.verb
     try:
-        return verb(open_run(options.run))
+        return verb(options)
     except BadRunError as error:
         print(f"python -m analysis: {error}", file=sys.stderr)
         return 2
 
 
-def report_verb(run: Run) -> int:
-    """Write summary.csv, cells.csv and the report; print the table."""
-    results = evaluate(run)
+def report_verb(options: argparse.Namespace) -> int:
+    """Write summary.csv, cells.csv, the report and its JUnit XML; print the table, and the verdict as the last line."""
+    results = evaluate(open_run(options.run))
     results.write()
-    path = report.write(results)
+    page = report.write(results)
+    for path in filter(None, (page.parent / "junit.xml", options.junit)):
+        try:
+            verdict.write_junit(results, path)
+        except OSError as error:
+            raise BadRunError(f"--junit {path}: cannot be written ({error.strerror})") from None
     for line in lines(results):
         print(line)
-    print(f"\nreport: {path}")
+    print(f"\nreport: {page}")
+    print(verdict.line(results))
     return 0 if results.ok else 1
 
 
-def notebooks_verb(run: Run) -> int:
+def gates_verb(_options: argparse.Namespace) -> int:
+    """Read a run.json that is yet to be measured from standard input; say what is wrong with its gates, a line each."""
+    found = list(gates.mistakes(read_run(sys.stdin.read(), Path("standard input"))))
+    for mistake in found:
+        print(mistake, file=sys.stderr)
+    return 2 if found else 0
+
+
+def notebooks_verb(options: argparse.Namespace) -> int:
     """Execute the notebooks on the run."""
-    return notebook.execute(run)
+    return notebook.execute(open_run(options.run))
 
 
 def lines(results: Results) -> Iterator[str]:
@@ -81,8 +95,9 @@ def lines(results: Results) -> Iterator[str]:
         counts = results.agreement["verdict"].value_counts()
         yield "\nmodel and measurement: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     for gate in results.gates:
-        verdict = "holds" if gate.holds else f"DOES NOT HOLD: {gate.why}"
-        yield f"expect: {gate.cell}: {gate.metric} {gate.condition}: {verdict}"
+        says = "holds" if gate.holds else f"DOES NOT HOLD: {gate.why}"
+        says += ", but the bound lies within its interval" if gate.holds and gate.close else ""
+        yield f"expect: {gate.cell or gate.experiment}: {gate.name} {gate.condition}: {says}"
     for caveat in results.caveats:
         yield f"mind: {caveat.where}: {caveat.seen}; {caveat.remedy}"
 
@@ -103,15 +118,20 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    for name, verb, says in (
-        ("report", report_verb, "write summary.csv, cells.csv and report/, and print a table"),
-        ("notebooks", notebooks_verb, "execute the notebooks on a run"),
-    ):
-        of = verbs.add_parser(
+
+    def verb(name: str, run: Callable[[argparse.Namespace], int], says: str) -> argparse.ArgumentParser:
+        one = verbs.add_parser(
             name, help=says, description=says, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
         )
-        of.add_argument("run", type=Path, nargs="?", default=LATEST, help=f"a run folder (default {LATEST})")
-        of.set_defaults(verb=verb)
+        one.set_defaults(verb=run)
+        return one
+
+    reporting = verb("report", report_verb, "write summary.csv, cells.csv and report/, and print a table")
+    reporting.add_argument("--junit", type=Path, metavar="FILE", help="write report/junit.xml there too")
+    executing = verb("notebooks", notebooks_verb, "execute the notebooks on a run")
+    for one in (reporting, executing):
+        one.add_argument("run", type=Path, nargs="?", default=LATEST, help=f"a run folder (default {LATEST})")
+    verb("gates", gates_verb, "check the [expect] of a run.json yet to be measured, from standard input")
     return parser
 
 

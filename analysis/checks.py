@@ -41,12 +41,17 @@ class Caveat:
     remedy: str
 
 
-def status(cell: Cell, measured: Measured | None) -> str:
-    """``ok``, ``invalid: why``, ``failed: why`` or ``skipped: why``: a repeat's status, on its own."""
+def status(cell: Cell, measured: Measured | None, damage: str = "") -> str:
+    """``ok``, ``invalid: why``, ``failed: why`` or ``skipped: why``: a repeat's status, on its own.
+
+    ``damage`` is what is wrong with the files of a cell that was done.
+    """
     if cell.status in ("failed", "skipped"):
         return f"{cell.status}: {cell.why or 'no reason was recorded'}"
     if cell.status != "done":
         return "skipped: the run ended before it"
+    if damage:
+        return f"failed: {damage}"
     if measured is None:
         return "failed: no measurement window was recorded"
     reasons = [reason for check in CHECKS if (reason := check.fails(measured))]
@@ -164,6 +169,13 @@ def _failures(m: Measured) -> tuple[str, str] | None:
     return f"connections failed: {said}", "see the cell's server.log and locust.log"
 
 
+def _refused(m: Measured) -> tuple[str, str] | None:
+    if not m.refused:
+        return None
+    said = f"{m.refused} of {int(m.responses.sum())} answers were refusals or errors (neither 200, 204 nor 304)"
+    return said, "see responses.parquet for their statuses; they count as requests, never as empty"
+
+
 def _backwards(m: Measured) -> tuple[str, str] | None:
     negative = int((m.latency.values < 0).sum())
     if not negative:
@@ -180,6 +192,7 @@ def _unverified(m: Measured) -> tuple[str, str] | None:
 CELL_CAVEATS: tuple[Callable[[Measured], tuple[str, str] | None], ...] = (
     _server_busy,
     _failures,
+    _refused,
     _backwards,
     _unverified,
 )

@@ -1,9 +1,10 @@
 """Open a run folder: ``run.json``, and each cell's rows when they are asked for.
 
-The rule it keeps: what was written down is read, never guessed. A run that was killed, cells that failed, and files
-that are missing are ordinary (a cell without a file has no rows); a folder that is no run, or one written in a newer
-format than this program knows, is a ``BadRunError`` of one line. Nothing here knows the transports: labels come out of
-``run.json``. Source: the results format, version 1 (``loadtests.__doc__``).
+The rule it keeps: what was written down is read, never guessed. A run that was killed and cells that failed are
+ordinary (a cell without a file has no rows). A folder that is no run, or one written in a newer format than this
+program knows, is a ``BadRunError`` of one line, and so is a cell's file that is torn: that cell's, not the run's.
+Nothing here knows the transports: labels come out of ``run.json``. Source: the results format, version 1
+(``loadtests.__doc__``).
 """
 
 from __future__ import annotations
@@ -88,6 +89,15 @@ class Cell:
         """Number of subscribers the cell was to have."""
         return int(self.settings.get("load.subscribers", self.load.get("subscribers", 0)))
 
+    @property
+    def damage(self) -> str:
+        """What is missing of a cell that was done: its folder, or files every cell has."""
+        if not self.folder.is_dir():
+            return "its folder is gone"
+        files = ("deliveries.parquet", "responses.parquet", "connections.parquet")
+        gone = [name for name in files if not (self.folder / name).exists()]
+        return f"{', '.join(gone)} missing" if gone else ""
+
     def deliveries(self) -> pd.DataFrame:
         """Deliveries, all of the feed, in the order of writing; int64 columns ``DELIVERIES``."""
         return _integers(self.folder / "deliveries.parquet", DELIVERIES)
@@ -109,7 +119,10 @@ class Cell:
         path = self.folder / "resources.csv"
         if not path.exists() or not path.stat().st_size:
             return pd.DataFrame({name: pd.Series(dtype=_nullable(name)) for name in RESOURCES})
-        frame = pd.read_csv(path, dtype={"mark": str, "process": str}, on_bad_lines="skip")
+        try:
+            frame = pd.read_csv(path, dtype={"mark": str, "process": str}, on_bad_lines="skip")
+        except (OSError, ValueError) as error:
+            raise BadRunError(f"{path}: cannot be read as CSV ({str(error).splitlines()[0]})") from None
         missing = [name for name in ("at_ns", "mark", "process", "pid", "cpu_ns", "rss_bytes") if name not in frame]
         if missing:
             raise BadRunError(f"{path}: no column {', '.join(missing)}; this is not a resources.csv of format {FORMAT}")
@@ -144,6 +157,11 @@ class Run:
     def floor(self) -> Mapping[str, Mapping[str, Any]]:
         """The instrument's own cost by transport; empty when it was not measured."""
         return self.meta.get("floor") or {}
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether raw rows are there; a run may be kept without them, with its summary.csv and report."""
+        return any(cell.folder.is_dir() for cell in self.cells)
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -183,10 +201,20 @@ def open_run(folder: Path) -> Run:
     """
     path = folder / "run.json"
     try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise BadRunError(f"{folder}: no run.json here; expected a folder under results/, or results/latest") from None
     except (OSError, ValueError) as error:
+        raise BadRunError(f"{path}: cannot be read ({error})") from None
+    return read_run(text, path)
+
+
+def read_run(text: str, path: Path) -> Run:
+    """Read the text of the ``run.json`` that lies at ``path``; ``BadRunError`` as ``open_run``."""
+    folder = path.parent.resolve()
+    try:
+        meta = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise BadRunError(f"{path}: cannot be read as JSON ({error})") from None
     version = meta.get("format") if isinstance(meta, dict) else None
     if not isinstance(version, int):
@@ -194,10 +222,10 @@ def open_run(folder: Path) -> Run:
     if version > FORMAT:
         raise BadRunError(f"{path}: format = {version}, but this program reads up to {FORMAT}; use a newer pushbench")
     try:
-        cells = tuple(_cell(row, folder.resolve()) for row in meta.get("cells", ()))
+        cells = tuple(_cell(row, folder) for row in meta.get("cells", ()))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadRunError(f"{path}: a cell cannot be read ({type(error).__name__}: {error})") from None
-    return Run(folder.resolve(), meta, cells)
+    return Run(folder, meta, cells)
 
 
 def _cell(row: Mapping[str, Any], folder: Path) -> Cell:
@@ -236,13 +264,21 @@ def _nullable(name: str) -> str:
 
 def _parquet(path: Path, columns: tuple[str, ...]) -> Any:
     try:
-        return pq.read_table(path, columns=list(columns))
+        with pq.ParquetFile(path) as file:
+            missing = [name for name in columns if name not in file.schema_arrow.names]
+            table = None if missing else file.read(columns=list(columns))
     except (OSError, pa.ArrowException) as error:
         raise BadRunError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from None
+    if missing:
+        raise BadRunError(f"{path}: no column {', '.join(missing)}; these are not rows of format {FORMAT}")
+    return table
 
 
 def _integers(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame({name: np.empty(0, np.int64) for name in columns})
-    frame: pd.DataFrame = _parquet(path, columns).to_pandas()
+    table = _parquet(path, columns)
+    if torn := [name for name in columns if table[name].null_count or not pa.types.is_integer(table[name].type)]:
+        raise BadRunError(f"{path}: {', '.join(torn)} must be whole numbers throughout; the rows are damaged")
+    frame: pd.DataFrame = table.to_pandas()
     return frame

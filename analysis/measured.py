@@ -23,6 +23,7 @@ Ints = npt.NDArray[np.int64]
 
 TOPICS = 10  # with fewer topics than this, time is what there is more of
 BATCHES = 32  # parts of a window (or of a ramp of connections) taken as independent
+ANSWERS = (200, 204, 304)  # statuses of answers to a request for events; any other is a refusal or an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ class Measured:
     """A cell, cut. Latencies in ms by delivery, publish delays by event, ages in s by subscriber, ``connect`` in ms.
 
     ``received`` and ``received_by`` count deliveries received inside the window (in all, and by cluster): what CPU,
-    bytes and requests of the window are divided by. ``responses`` and ``empty`` count answers by cluster.
+    bytes and requests of the window are divided by. ``responses`` and ``empty`` count answers by cluster; ``refused``
+    of the ``responses`` are neither empty nor carry events: 429, 503, 410, a redirect.
     """
 
     cell: Cell
@@ -72,6 +74,7 @@ class Measured:
     received_by: Floats
     responses: Floats
     empty: Floats
+    refused: int
     faults: Faults
     connect: dict[str, Sample]
     connected: int
@@ -118,6 +121,7 @@ def measure(cell: Cell, *, pulls: bool) -> Measured | None:
     answers = cell.responses()
     answers = answers[(answers["finished_ns"] >= window.from_ns) & (answers["finished_ns"] < window.to_ns)]
     answered, _ = _clusters(cell, window, answers["subscriber"] % cell.topics, answers["finished_ns"])
+    refused = ~answers["status"].isin(ANSWERS).to_numpy()
     caught_at, _ = _clusters(cell, window, caught["topic"], caught["received_ns"])
     connections = cell.connections()
     first = connections[connections["attempt"] == 0].sort_values("started_ns", kind="stable")
@@ -131,7 +135,10 @@ def measure(cell: Cell, *, pulls: bool) -> Measured | None:
         received=len(caught),
         received_by=np.bincount(caught_at, minlength=clusters).astype(np.float64),
         responses=np.bincount(answered, minlength=clusters).astype(np.float64),
-        empty=np.bincount(answered[answers["events"].to_numpy() == 0], minlength=clusters).astype(np.float64),
+        empty=np.bincount(answered[(answers["events"] == 0).to_numpy() & ~refused], minlength=clusters).astype(
+            np.float64
+        ),
+        refused=int(refused.sum()),
         faults=_faults(cell, raw, firsts, reordered),
         connect=_connect(first),
         connected=len(first),

@@ -135,6 +135,8 @@ METRICS: tuple[Metric, ...] = (
            Count(_if_pulls(lambda m: float(m.responses.sum())))),
     Metric("empty_responses", "", "empty responses", "responses without a new event: 204, 304, an empty list", "lower",
            "responses", Count(_if_pulls(lambda m: float(m.empty.sum())))),
+    Metric("refused_responses", "", "refused", "responses that are neither 200, 204 nor 304: over a limit, gone, a"
+           " redirect; never counted as empty", "lower", "responses", Count(_if_pulls(lambda m: float(m.refused)))),
     Metric("empty_ratio", "", "empty-response ratio", "empty responses / responses", "lower", "responses",
            Ratio(lambda m: m.empty, lambda m: m.responses, lambda m: m.pulls)),
     Metric("requests_per_event", "", "requests per event", "responses / deliveries, both of the window", "lower",
@@ -186,6 +188,12 @@ METRICS: tuple[Metric, ...] = (
 )  # fmt: skip
 
 BY_NAME: Mapping[str, Metric] = {metric.name: metric for metric in METRICS}
+
+
+def applies(metric: Metric, cell: Cell, *, pulls: bool) -> bool:
+    """Whether a planned cell can have this metric at all: answers need a pull transport, deliveries need events."""
+    owed = float(cell.settings.get("feed.rate_hz", 1)) > 0
+    return {"responses": pulls, "deliveries": owed}.get(metric.needs, True)
 
 
 def values(repeats: Repeats) -> dict[str, float]:

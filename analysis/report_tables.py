@@ -200,10 +200,17 @@ def gates(results: Results) -> Table:
     """What the experiments demanded of their own metrics, and whether it held."""
     body = []
     for gate in results.gates:
-        verdict = Entry("holds" if gate.holds else "does not hold", gate.why, "good" if gate.holds else "bad")
-        asked = Entry(f"{gate.metric} {gate.condition}", kind="text")
+        small = gate.why or ("the bound lies within the interval: it may fall the other way" if gate.close else "")
+        verdict = Entry("holds" if gate.holds else "does not hold", small, "good" if gate.holds else "bad")
+        asked = Entry(f"{gate.name} {gate.condition}", kind="text")
         body.append(
-            (Entry(gate.cell, kind="name"), asked, Entry(_figure(gate.measured)), Entry(_figure(gate.bound)), verdict)
+            (
+                Entry(f"{gate.experiment}: {gate.cell or 'no cell'}", kind="name"),
+                asked,
+                Entry(_figure(gate.measured)),
+                Entry(_figure(gate.bound)),
+                verdict,
+            )
         )
     return Table((("cell", ""), ("expected", ""), ("measured", ""), ("bound", ""), ("", "")), tuple(body))
 

@@ -1,12 +1,13 @@
 """A run, evaluated: every table that charts, the report and the command line show, computed once.
 
 The rule it keeps: rows are read group by group (the repeats of a cell) and dropped, unless a model speaks of them, so
-that a long run fits in memory. ``summary.csv`` and ``cells.csv`` are written whole or not at all.
+that a long run fits in memory. A cell whose files are damaged is ``failed`` with the reason, and the rest is reported.
+``summary.csv`` and ``cells.csv`` are written whole or not at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ import pandas as pd
 from analysis import checks, metrics, statistic, uncertainty
 from analysis.agreement import agreement, speaks_of
 from analysis.checks import Caveat
-from analysis.gates import Gate, gate
-from analysis.load import Cell, Run
+from analysis.gates import Gate, gates
+from analysis.load import BadRunError, Cell, Run
 from analysis.measured import Floats, Measured, measure
 
 
@@ -40,12 +41,21 @@ class Results:
 
     @property
     def ok(self) -> bool:
-        """Whether every cell is ok and every gate holds; a run without cells is not."""
-        return bool(len(self.cells)) and bool((self.cells["status"] == "ok").all()) and all(g.holds for g in self.gates)
+        """Whether every cell is ok, every gate holds and every experiment has measured something."""
+        whole = bool(len(self.cells)) and bool((self.cells["status"] == "ok").all()) and not self.unmeasured
+        return whole and all(gate.holds for gate in self.gates)
+
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """Experiments of the run of which not one repeat was measured."""
+        measured = set(self.cells.loc[self.cells["repeats"] > 0, "experiment"])
+        return tuple(
+            name for name in dict.fromkeys([*self.run.experiments, *self.cells["experiment"]]) if name not in measured
+        )
 
     def latencies_ms(self, experiment: str, cell: str) -> Floats:
         """Delivery latencies of a cell's windows, all repeats, in ms, ascending; read anew from the raw rows."""
-        repeats = list(_measured(self.run, self.run.groups().get((experiment, cell), ())))
+        repeats = list(_measured(self.run, self.run.groups().get((experiment, cell), ()))[0])
         pooled = statistic.pool(repeats, lambda m: m.latency) if repeats else None
         return pooled.ascending if pooled else np.empty(0)
 
@@ -57,21 +67,21 @@ class Results:
 
 def evaluate(run: Run) -> Results:
     """Compute everything there is to say about a run; only reads."""
+    if not run.has_rows and any(cell.status == "done" for cell in run.cells):
+        raise BadRunError(f"{run.folder}: the raw rows were left out; see its summary.csv, cells.csv and report/")
     summary: list[dict[str, Any]] = []
     cells: list[dict[str, Any]] = []
-    gates: list[Gate] = []
     caveats = checks.run_caveats(run)
     kept: dict[tuple[str, str], list[Measured]] = {}
     for key, group in run.groups().items():
-        measured = {m.cell.repeat: m for m in _measured(run, group)}
-        repeats = list(measured.values())
-        statuses = [checks.status(cell, measured.get(cell.repeat)) for cell in group]
+        repeats, damage = _measured(run, group)
+        measured = {m.cell.repeat: m for m in repeats}
+        statuses = [checks.status(cell, measured.get(cell.repeat), damage.get(cell.repeat, "")) for cell in group]
         for cell, status in zip(group, statuses, strict=True):
             found = metrics.values([measured[cell.repeat]]) if cell.repeat in measured else {}
             summary.append({**metrics.identity(run, cell, status), **found, "role": cell.role})
         floor_ms = run.floor.get(group[0].transport, {}).get("transit_ms_p50") or 0.0
         cells.append(_over_repeats(run, group, checks.together(statuses, repeats, floor_ms), repeats))
-        gates += _gates(run, group[0], cells[-1])
         caveats += [caveat for m in repeats for caveat in checks.cell_caveats(m)]
         if repeats and speaks_of(group[0]):
             kept[key] = repeats
@@ -80,28 +90,31 @@ def evaluate(run: Run) -> Results:
         summary=metrics.table(run, summary),
         cells=_cells_table(run, cells),
         agreement=agreement(run, kept),
-        gates=tuple(gates),
+        gates=tuple(gates(run, cells)),
         caveats=tuple(caveats),
     )
 
 
-def _measured(run: Run, group: tuple[Cell, ...]) -> Iterator[Measured]:
+def _measured(run: Run, group: Iterable[Cell]) -> tuple[list[Measured], dict[int, str]]:
+    """The repeats that were measured, and of those whose files are damaged, by repeat, what is wrong with them."""
+    measured: list[Measured] = []
+    damage: dict[int, str] = {}
     for cell in group:
-        if (found := measure(cell, pulls=run.pulls(cell.transport))) is not None:
-            yield found
+        if cell.status == "done" and cell.damage:
+            damage[cell.repeat] = cell.damage
+            continue
+        try:
+            found = measure(cell, pulls=run.pulls(cell.transport))
+        except BadRunError as error:
+            damage[cell.repeat] = str(error).removeprefix(f"{cell.folder}/")
+        else:
+            measured += [found] if found else []
+    return measured, damage
 
 
 def _over_repeats(run: Run, group: tuple[Cell, ...], status: str, repeats: list[Measured]) -> dict[str, Any]:
     head = metrics.identity(run, group[0], status) | {"repeats": len(repeats), "role": group[0].role}
     return head | (uncertainty.columns(uncertainty.estimates(repeats)) if repeats else {})
-
-
-def _gates(run: Run, cell: Cell, row: Mapping[str, Any]) -> Iterator[Gate]:
-    if cell.role != "measure":
-        return
-    expect = run.experiments.get(cell.experiment, {}).get("expect") or {}
-    for metric, condition in expect.items():
-        yield gate(row, cell.settings, str(metric), str(condition))
 
 
 def _cells_table(run: Run, rows: list[dict[str, Any]]) -> pd.DataFrame:

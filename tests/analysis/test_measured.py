@@ -1,8 +1,12 @@
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from analysis.checks import cell_caveats
 from analysis.measured import BATCHES, first_receipts, measure
+from analysis.metrics import values
 from tests.analysis.rows import S, cell
 
 
@@ -52,6 +56,23 @@ def test_the_window_is_by_due_time_and_responses_by_their_end(tmp_path):
     assert sorted(m.transit.values) == [3, 5001]
     assert m.received == 2  # 10,001 and 10,004: what CPU and bytes of the window were spent on
     assert (m.responses.sum(), m.empty.sum()) == (2, 1)
+
+
+@pytest.mark.parametrize("status", [301, 307, 400, 404, 408, 410, 429, 500, 502, 503])
+def test_a_refusal_is_a_request_and_never_an_empty_answer(tmp_path, status):
+    answers = [(0, 11_000, 1), (0, 12_000, 0), (0, 13_000, 0), (0, 14_000, 0)]
+    one = cell(tmp_path, [(0, 0, 1, 10_500, 10_500, 11_000)], answers, transport="polling", published={"t0": 1})
+    path = tmp_path / "responses.parquet"
+    table = pq.read_table(path)
+    statuses = pa.array([200, 204, 304, status], pa.int64())
+    pq.write_table(table.set_column(table.column_names.index("status"), "status", statuses), path)
+    m = measure(one, pulls=True)
+    assert (m.responses.sum(), m.empty.sum(), m.refused) == (4, 2, 1)
+    found = values([m])
+    assert (found["refused_responses"], found["empty_responses"], found["empty_ratio"]) == (1, 2, 0.5)
+    assert found["requests_per_event"] == 4
+    (caveat,) = [c for c in cell_caveats(m) if "refusals" in c.seen]
+    assert caveat.seen == "1 of 4 answers were refusals or errors (neither 200, 204 nor 304)"
 
 
 def test_publish_delay_counts_an_event_once(tmp_path):

@@ -63,10 +63,10 @@ def test_references_are_marked_and_last_of_their_experiment(results):
 
 
 def test_gates_are_evaluated_on_measured_cells(results):
-    lost = [gate for gate in results.gates if gate.metric == "lost"]
+    lost = [gate for gate in results.gates if gate.name == "lost"]
     assert len(lost) == 12
     assert all(gate.holds for gate in lost)
-    assert not any(gate.holds for gate in results.gates if gate.metric == "delivery_ms_p95")
+    assert not any(gate.holds for gate in results.gates if gate.name == "delivery_ms_p95")
     assert not results.ok
 
 
