@@ -95,6 +95,8 @@ CLAUSES: list[tuple[str | None, str, str, list[bytes | int], Heard]] = [
      [CONNECT.replace(b"CONNECT", b"STOMP") + b"\n\0"], [("CONNECTED", {"version": "1.2"})]),
     (None, "CONNECT or STOMP Frame", "clients MUST set: accept-version, host", [b"CONNECT\naccept-version:1.2\n\n\0"],
      error()),
+    (None, "1.1 CONNECT or STOMP Frame", "clients MUST set: accept-version, host (a liberty: some do not)",
+     [b"CONNECT\naccept-version:1.1\n\n\0"], [("CONNECTED", {"version": "1.1"})]),
     (None, "CONNECT or STOMP Frame", "servers supporting virtual hosting MAY … (any name is ours)",
      [b"CONNECT\naccept-version:1.1\nhost:nobody.example\n\n\0"], [("CONNECTED", {"version": "1.1"})]),
     (None, "CONNECTED Frame", "servers MUST set version, MAY set heart-beat, session, server",
