@@ -1,0 +1,1 @@
+"""Autobahn's cases (PyPI's ``kosoku``) against our WebSocket server, and our WebSocket client on both drivers."""
