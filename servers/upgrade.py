@@ -117,7 +117,7 @@ class Upgrader:
             lines = "".join(f"{name}: {value}\r\n" for name, value in UPGRADE_HEADERS.items() if error.status == 426)
             value = error.value[:200]
             raise Problem(
-                error.status, str(error), headers=lines.encode(),
+                error.status, str(error), headers=lines.encode(), reason="bad_handshake",
                 parameter=error.parameter, value=value, expected=error.expected,
             ) from error  # fmt: skip
 

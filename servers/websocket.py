@@ -40,7 +40,8 @@ class WebSocket:
         accepted = self._upgrader.check(request)
         self._site.met("websocket", request)
         begin = partial(self._begin, topic, after)
-        await self._upgrader.run(request, accepted, self._site.limits.publish_bytes, begin)
+        limits = self._site.limits  # a message is the data of an event, so both bound it
+        await self._upgrader.run(request, accepted, min(limits.message_bytes, limits.publish_bytes), begin)
         return CLOSED
 
     def _begin(self, topic: Topic, after: int | None, connection: Connection) -> None:
@@ -63,12 +64,12 @@ class WebSocket:
     def _publish(self, connection: Connection, topic: Topic, message: Message) -> None:
         """Publish what the client sent."""
         if not message.text:
-            connection.close(UNSUPPORTED, "binary message, expected text")
+            connection.close(UNSUPPORTED, "binary message, expected text", "unsupported_data")
             return
         try:
             self._site.feed.publish(topic.name, message.data.decode())
         except FeedError as error:
-            connection.close(POLICY, str(error))
+            connection.close(POLICY, str(error), "policy_violation")
 
     def sweep(self) -> None:
         """Ping the silent, cut off the dead."""
@@ -94,5 +95,5 @@ def mount(site: Site, _name: str) -> None:
     """Add ``/ws/{topic}``."""
     handler = WebSocket(site)
     site.route(("GET",), "/ws/{topic}", handler.stream, guarded=True)
-    site.every(site.limits.heartbeat_s / SWEEPS, handler.sweep)
+    site.every(min(site.limits.heartbeat_s / SWEEPS, site.limits.request_s / 8), handler.sweep)
     site.on_close(handler.close)

@@ -1,9 +1,11 @@
 """One WebSocket after its handshake: messages in, messages out, pings and the two halves of closing (RFC 6455).
 
-The rule: after our close frame nothing follows, and whoever does not answer a ping or a close within its time is cut
-off. The connection knows no topic and no STOMP: whoever owns it gets ``on_message`` for each message and
-``on_closing`` once, right before the close frame, to stop writing. Time comes from ``sweep``, which the owner calls
-for all its connections.
+The rules
+1. After our close frame nothing follows, and whoever does not answer a ping or a close within its time is cut off.
+2. What a peer can make us do at once is bounded: a flood of tiny frames gets ``TURN_NS`` of each round of the loop, and
+   is not read on before; a message must be whole within ``request_s`` of its first byte.
+3. The connection knows no topic and no STOMP: whoever owns it gets ``on_message`` for each message and ``on_closing``
+   once, right before the close frame, to stop writing. Time comes from ``sweep``, which the owner calls for all.
 """
 
 from __future__ import annotations
@@ -16,10 +18,14 @@ from servers.site import Site
 from servers.websocket_deflate import Agreement, Deflater, InflateStream, Settings
 from servers.websocket_frames import (
     BINARY,
+    INVALID_DATA,
     NORMAL,
     PING,
+    POLICY,
     PONG,
+    PROTOCOL_ERROR,
     TEXT,
+    TOO_BIG,
     Close,
     Decoder,
     Event,
@@ -32,6 +38,10 @@ from servers.websocket_frames import (
 
 CLOSE_NS = 5 * 10**9  # for the peer's half of the closing handshake, and for its end of the TCP connection
 PONG_NS = 10 * 10**9  # at least, for any sign of life after a ping
+TURN_NS = 10**6  # of one peer's frames, before everybody else has a turn
+
+# What ``/stats`` calls a connection that was failed, by its close code.
+REASONS = {PROTOCOL_ERROR: "protocol_error", INVALID_DATA: "invalid_data", TOO_BIG: "message_too_big"}
 
 
 class Connection:
@@ -39,13 +49,18 @@ class Connection:
 
     __slots__ = (
         "_beat_ns",
+        "_begun_ns",
         "_clock",
+        "_counters",
         "_deadline_ns",
         "_decoder",
         "_deflater",
         "_heard_ns",
+        "_loop",
         "_min_bytes",
         "_pinged_ns",
+        "_request_ns",
+        "_transport",
         "form",
         "lost",
         "on_closing",
@@ -57,11 +72,16 @@ class Connection:
         self, site: Site, transport: asyncio.Transport, deflate: Agreement | None, settings: Settings, max_bytes: int
     ) -> None:
         self.outlet = Outlet(site, transport)
+        self._transport = transport
         self.on_message: Callable[[Message], None] = lambda _message: None
         self.on_closing: Callable[[], None] = lambda: None
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # done when all is over
+        self._loop = asyncio.get_running_loop()
+        self.lost: asyncio.Future[None] = self._loop.create_future()  # done when all is over
         self._clock = site.feed.clock
+        self._counters = site.counters
         self._beat_ns = round(site.limits.heartbeat_s * 1e9)
+        self._request_ns = round(site.limits.request_s * 1e9)
+        self._begun_ns = 0  # when what is not whole yet began
         self._heard_ns = self._clock()
         self._pinged_ns = 0  # when the ping that waits for an answer was sent
         self._deadline_ns = 0  # of closing; 0 while open
@@ -95,19 +115,37 @@ class Connection:
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the peer."""
-        self._heard_ns = self._clock()
+        self._heard_ns = now_ns = self._clock()
         self._pinged_ns = 0
+        self._read(data, now_ns + TURN_NS)
+
+    def _read(self, data: bytes, end_ns: int) -> None:
+        """Take what the bytes complete, for one turn; the rest waits for the next, and so does the peer."""
+        decoder = self._decoder
         try:
-            for event in self._decoder.feed(data):
-                self._take(event)
+            for event in decoder.feed(data):
+                if event is not None:
+                    self._take(event)
+                if not decoder.in_message:
+                    self._begun_ns = 0
+                if self._clock() >= end_ns:
+                    self._transport.pause_reading()
+                    self._loop.call_soon(self._read_on)
+                    return
         except ProtocolError as error:
-            self._fail(error)
+            self._fail(error, REASONS[error.code])
+        self._begun_ns = (self._begun_ns or self._heard_ns) if decoder.pending else 0
+
+    def _read_on(self) -> None:
+        if not self.lost.done():
+            self._transport.resume_reading()  # nothing comes before this turn is over
+            self._read(b"", self._clock() + TURN_NS)
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Close):
             # Section 5.5.1: the answer typically echoes the code. The server closes TCP first (7.1.1).
             self._goodbye(event.code, "")
-            self.outlet.transport.close()
+            self._transport.close()
         elif self.closing:
             return
         elif isinstance(event, Message):
@@ -115,19 +153,25 @@ class Connection:
         elif isinstance(event, Ping):
             self.outlet.write(encode(PONG, event.data))
 
-    def _fail(self, error: ProtocolError) -> None:
-        """Fail the connection (section 7.1.7)."""
+    def _fail(self, error: ProtocolError, reason: str) -> None:
+        """Fail the connection (section 7.1.7), and count why."""
+        if not self.closing:
+            self._counters.drops[reason] += 1
         self._goodbye(error.code, error.reason)
-        transport = self.outlet.transport
         # Closing with bytes unread resets the connection, and the reset may overtake the close frame: end our half
         # only, and discard what still comes until the peer ends its own. TLS has no half.
-        if transport.can_write_eof():
-            transport.write_eof()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
         else:
-            transport.close()
+            self._transport.close()
 
-    def close(self, code: int = NORMAL, reason: str = "") -> None:
-        """Begin to close (section 7.1.2); the rest follows by itself, in ``CLOSE_NS`` at most."""
+    def close(self, code: int = NORMAL, reason: str = "", counted: str = "") -> None:
+        """Begin to close (section 7.1.2); the rest follows by itself, in ``CLOSE_NS`` at most.
+
+        ``counted`` is what ``/stats`` calls a refusal.
+        """
+        if counted:
+            self._counters.drops[counted] += 1
         self._goodbye(code, reason)
 
     def _goodbye(self, code: int | None, reason: str) -> None:
@@ -142,6 +186,10 @@ class Connection:
         if self._deadline_ns:
             if now_ns >= self._deadline_ns:
                 self.outlet.drop("close_timeout")
+        elif self._begun_ns and now_ns - self._begun_ns >= self._request_ns:
+            self._begun_ns = 0
+            error = ProtocolError(POLICY, f"message is not whole after {self._request_ns / 1e9:g} s")
+            self._fail(error, "request_timeout")
         elif self._pinged_ns:
             if now_ns - self._pinged_ns >= max(self._beat_ns, PONG_NS):
                 self.outlet.drop("ping_timeout")

@@ -160,8 +160,9 @@ def parse_head(buffer: bytearray) -> Head | None:
 class Decoder:
     """Turns a client's bytes into events, however they are cut.
 
-    ``max_bytes`` bounds one message (inflated). Exhaust each ``feed`` before the next. After a Close, and after a
-    ProtocolError, whatever follows is discarded (section 1.4: data behind a close frame means nothing).
+    ``max_bytes`` bounds one message (inflated). A ``feed`` that is not exhausted is continued by the next. After a
+    Close, and after a ProtocolError, whatever follows is discarded (section 1.4: data behind a close frame means
+    nothing).
     """
 
     __slots__ = ("_buffer", "_done", "_head", "_inflater", "_left", "_max", "_message", "_opcode", "_packed", "_utf8")
@@ -178,8 +179,21 @@ class Decoder:
         self._utf8: codecs.IncrementalDecoder | None = None
         self._done = False
 
-    def feed(self, data: bytes) -> Iterator[Event]:
-        """Take bytes; yield what they complete. Raises ProtocolError behind the last good event."""
+    @property
+    def in_message(self) -> bool:
+        """Whether a data message has begun and not ended."""
+        return self._opcode != CONTINUATION
+
+    @property
+    def pending(self) -> bool:
+        """Whether a message or a frame has begun and not ended."""
+        return not self._done and (self.in_message or self._head is not None or bool(self._buffer))
+
+    def feed(self, data: bytes) -> Iterator[Event | None]:
+        """Take bytes; yield what they complete, None for a piece of a message that completes nothing.
+
+        Raises ProtocolError behind the last good event.
+        """
         if self._done:
             return
         self._buffer += data
@@ -188,17 +202,19 @@ class Decoder:
                 if len(self._buffer) < (head.length if head.control else min(self._left, 1)):
                     return
                 event = self._control(head) if head.control else self._payload(head)
-                if event is None:
-                    continue
-                self._done = isinstance(event, Close)
+                if isinstance(event, Close):
+                    self._end()
                 yield event
                 if self._done:
-                    break
+                    return
         except ProtocolError:
-            self._done = True
+            self._end()
             raise
-        if self._done:
-            self._buffer.clear()
+
+    def _end(self) -> None:
+        self._done = True
+        self._buffer.clear()
+        self._message.clear()
 
     def _next_head(self) -> Head | None:
         head = parse_head(self._buffer)

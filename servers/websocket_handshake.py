@@ -131,6 +131,8 @@ def _check(method: str, version: tuple[int, int], headers: Headers) -> str:
         raise HandshakeError("Connection", ", ".join(connection), "Upgrade (4.2.1)")
     if (asked := ", ".join(headers.getall("Sec-WebSocket-Version", []))) != VERSION:
         raise HandshakeError("Sec-WebSocket-Version", asked, f"{VERSION} (4.4)", status=426)
+    if body := headers.getall("Transfer-Encoding", []) or [n for n in headers.getall("Content-Length", []) if n != "0"]:
+        raise HandshakeError("body", ", ".join(body), "none: what follows the request are frames (4.1)")
     key = _single(headers, "Sec-WebSocket-Key")
     if not _KEY.fullmatch(key):
         raise HandshakeError("Sec-WebSocket-Key", key, "exactly one, 16 bytes in base64 (4.2.1)")

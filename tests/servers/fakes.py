@@ -28,6 +28,7 @@ class Transport:
         self.pieces: list[bytes] = []
         self.ended: list[str] = []
         self.queued = 0
+        self.reading = True
         self._half = half
 
     @property
@@ -46,6 +47,12 @@ class Transport:
 
     def get_write_buffer_size(self) -> int:
         return self.queued
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
 
     def can_write_eof(self) -> bool:
         return self._half

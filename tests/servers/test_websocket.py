@@ -95,17 +95,26 @@ def test_a_cursor_outside_the_log_closes_with_4410(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("topic", "message", "code"),
-    [("t0", "x", 1008), ("own", b"x", 1003), ("own", "x" * 70_000, 1009)],
+    ("topic", "message", "refusal"),
+    [
+        ("t0", "x", (1008, "policy_violation")),
+        ("own", b"x", (1003, "unsupported_data")),
+        ("own", "x" * 1001, (1009, "message_too_big")),
+        ("own", "é" * 501, (1009, "message_too_big")),  # bytes, not characters
+    ],
 )
-def test_what_cannot_be_published_closes(monkeypatch, topic, message, code):
+@pytest.mark.parametrize("limit", ["--publish-bytes", "--message-bytes"])
+def test_what_cannot_be_published_closes(monkeypatch, limit, topic, message, refusal):
+    code, counted = refusal
+
     async def test():
-        async with serving(monkeypatch, "websocket") as server:
+        async with serving(monkeypatch, "websocket", limit, "1000") as server:
             server.publish(1)
             async with connect(url(server, topic)) as socket:
                 await socket.send(message)
                 got, reason = await closed(socket)
                 assert (got, bool(reason)) == (code, True)
+            assert server.site.counters.drops == {counted: 1}
             assert server.site.feed.topic("own").newest == 1
 
     run(test)

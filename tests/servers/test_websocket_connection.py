@@ -4,14 +4,25 @@ import asyncio
 
 import pytest
 
-from servers.websocket_connection import CLOSE_NS, PONG_NS, Connection
+from servers.websocket_connection import CLOSE_NS, PONG_NS, TURN_NS, Connection
 from servers.websocket_deflate import Settings, negotiate
-from servers.websocket_frames import BINARY, CLOSE, PING, PONG, TEXT, Message, encode, encode_close
+from servers.websocket_frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    Message,
+    encode,
+    encode_close,
+)
 from tests.servers.fakes import Clock, Transport, make_site
 from tests.servers.test_websocket_deflate import offer
 from tests.servers.test_websocket_frames import masked
 
 HEARTBEAT_S = 15.0
+REQUEST_S = 10.0
 
 
 class Case:
@@ -20,7 +31,7 @@ class Case:
     def __init__(self, *parameters: str, deflate: bool = False, half: bool = True, **settings) -> None:
         self.clock = Clock()
         self.transport = Transport(half=half)
-        self.site = make_site(self.clock, heartbeat_s=HEARTBEAT_S)
+        self.site = make_site(self.clock, heartbeat_s=HEARTBEAT_S, request_s=REQUEST_S)
         self.settings = Settings(**settings)
         agreement = negotiate([offer(*parameters)], self.settings) if deflate else None
         self.connection = Connection(self.site, self.transport, agreement, self.settings, 1000)
@@ -36,6 +47,9 @@ class Case:
         self.connection.receive(data)
         return self.transport.take()
 
+    def drops(self) -> dict[str, int]:
+        return dict(self.site.counters.drops)
+
     def sweep(self, seconds: float) -> bytes:
         self.connection.sweep(self.clock.pass_s(seconds))
         return self.transport.take()
@@ -46,7 +60,7 @@ def loop(monkeypatch):
     """A connection makes a future, which wants a loop, which never runs here."""
     loop = asyncio.new_event_loop()
     monkeypatch.setattr(asyncio, "get_running_loop", lambda: loop)
-    yield
+    yield loop
     loop.close()
 
 
@@ -100,8 +114,104 @@ def test_a_mistake_is_answered_with_its_code_and_nothing_is_heard_after_it(half,
 
 
 def test_the_code_of_a_mistake():
-    assert Case().receive(encode(TEXT, b"unmasked"))[2:4] == (1002).to_bytes(2, "big")
-    assert Case().receive(masked(TEXT, b"x" * 1001))[2:4] == (1009).to_bytes(2, "big")
+    for data, code, reason in (
+        (encode(TEXT, b"unmasked"), 1002, "protocol_error"),
+        (masked(TEXT, b"\xff"), 1007, "invalid_data"),
+        (masked(TEXT, b"x" * 1001), 1009, "message_too_big"),
+    ):
+        case = Case()
+        assert case.receive(data)[2:4] == code.to_bytes(2, "big")
+        assert case.drops() == {reason: 1}
+
+
+def test_a_mistake_behind_our_close_is_not_counted():
+    case = Case()
+    case.connection.close(1001)
+    case.receive(encode(TEXT, b"unmasked"))
+    assert case.drops() == {}
+
+
+# What a message that never ends may look like: its beginning, and what is dripped.
+ENDLESS = {
+    "nothing behind half a head": (masked(TEXT, b"x")[:1], b""),
+    "a payload byte by byte": (masked(BINARY, b"x" * 900)[:8], b"x"),
+    "empty fragments": (masked(TEXT, b"", fin=False), masked(CONTINUATION, b"", fin=False)),
+    "pings between fragments": (masked(TEXT, b"", fin=False), masked(PING, b"")),
+    "half a ping": (masked(PING, b"ping")[:7], b""),
+}
+
+
+@pytest.mark.parametrize(("begin", "drip"), ENDLESS.values(), ids=ENDLESS)
+def test_a_message_that_does_not_end_in_time_ends_the_connection(begin, drip):
+    case = Case()
+    case.receive(begin)
+    for _ in range(9):
+        case.sweep(REQUEST_S / 10)
+        case.receive(drip)
+    assert case.transport.ended == []
+    case.sweep(REQUEST_S / 10 - 0.001)
+    assert case.drops() == {}
+    answer = case.sweep(0.001)
+    assert (answer[0], answer[2:4]) == (0x88, (1008).to_bytes(2, "big"))
+    assert case.transport.ended == ["eof"]
+    assert case.drops() == {"request_timeout": 1}
+
+
+def test_whole_messages_may_go_on_for_ever_however_they_are_cut():
+    case = Case()
+    wire = masked(TEXT, b"whole") + masked(PING, b"?") + masked(TEXT, b"mess", fin=False) + masked(CONTINUATION, b"age")
+    stream = wire * 40
+    for start in range(0, len(stream), 25):  # never at the end of a message
+        case.receive(stream[start : start + 25])
+        case.sweep(REQUEST_S / 2)
+    assert case.messages[0] == Message(b"whole", text=True)
+    assert case.transport.ended == []
+
+
+def one_round(loop):
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+
+
+@pytest.mark.parametrize("frame", [masked(TEXT, b"x"), masked(PING, b""), masked(CONTINUATION, b"", fin=False)])
+def test_a_flood_has_its_turn_and_no_more(loop, frame):
+    case = Case()
+    case.receive(masked(TEXT, b"", fin=frame[0] & 0xF != CONTINUATION))
+    seen = []
+    tick = case.clock.now_ns
+
+    def slow_clock():  # each look at it takes a tenth of a turn
+        nonlocal tick
+        tick += TURN_NS // 10
+        seen.append(tick)
+        return tick
+
+    case.connection._clock = slow_clock
+    case.receive(frame * 35)
+    rounds = 0
+    while not case.transport.reading:
+        assert len(seen) <= 12, "more frames in one turn than its time allows"
+        seen.clear()
+        one_round(loop)
+        rounds += 1
+    assert rounds == 3
+    assert case.transport.ended == []
+
+
+def test_a_connection_that_was_lost_in_its_turn_is_not_read_on(loop):
+    case = Case()
+    case.connection.on_message = lambda _: case.clock.pass_s(1)
+    case.receive(masked(TEXT, b"slow") + masked(PING, b"never answered"))
+    assert not case.transport.reading
+    case.connection.lost.cancel()
+    one_round(loop)
+    assert case.transport.written == b""
+
+
+def test_a_refusal_of_the_owners_is_counted_by_its_reason():
+    case = Case()
+    case.connection.close(1003, "binary", "unsupported_data")
+    assert case.drops() == {"unsupported_data": 1}
 
 
 def test_whoever_lets_a_close_wait_is_cut_off():
@@ -130,6 +240,7 @@ def test_any_sign_of_life_is_an_answer():
     case = Case()
     assert case.sweep(HEARTBEAT_S) == encode(PING, b"")
     case.receive(masked(PONG, b"")[:1])  # even a piece of one
+    case.receive(masked(PONG, b"")[1:])
     assert case.sweep(HEARTBEAT_S - 1) == b""
     assert case.sweep(1) == encode(PING, b"")
 

@@ -49,7 +49,7 @@ def decode(data: bytes, *, cut: int | None = None, limit: int = LIMIT, inflater=
     step = cut or max(1, len(data))
     try:
         for start in range(0, len(data), step):
-            events.extend(decoder.feed(data[start : start + step]))
+            events.extend(event for event in decoder.feed(data[start : start + step]) if event)
     except ProtocolError as error:
         return events, error
     return events, None
@@ -131,10 +131,35 @@ def test_every_code_that_may_be_sent_is_taken():
 def test_bad_text_is_noticed_before_the_frame_is_complete():
     frame = masked(TEXT, b"good" + b"\xf4\x90" + b"x" * 100)
     decoder = Decoder(LIMIT)
-    assert list(decoder.feed(frame[:10])) == []
+    assert list(decoder.feed(frame[:10])) == [None]
     with pytest.raises(ProtocolError) as refused:
         list(decoder.feed(frame[10:12]))
     assert refused.value.code == 1007
+
+
+def test_what_has_begun_and_not_ended_is_pending():
+    decoder = Decoder(LIMIT)
+    for data, pending, in_message in (
+        (b"", False, False),
+        (masked(PING, b"x")[:3], True, False),
+        (masked(PING, b"x")[3:], False, False),
+        (masked(TEXT, b"x", fin=False), True, True),
+        (masked(PING, b"x"), True, True),
+        (masked(CONTINUATION, b"yz")[:7], True, True),
+        (masked(CONTINUATION, b"yz")[7:], False, False),
+        (masked(CLOSE, b"") + b"more", False, False),
+    ):
+        for _ in decoder.feed(data):
+            pass
+        assert (decoder.pending, decoder.in_message) == (pending, in_message)
+
+
+def test_a_feed_that_was_left_is_continued_by_the_next():
+    decoder = Decoder(LIMIT)
+    wire = masked(TEXT, b"a") + masked(TEXT, b"b", fin=False) + masked(CONTINUATION, b"c")
+    assert next(iter(decoder.feed(wire))) == Message(b"a", text=True)
+    assert decoder.pending
+    assert list(decoder.feed(b"")) == [None, Message(b"bc", text=True)]
 
 
 def test_a_length_is_refused_before_its_payload_comes():
@@ -173,7 +198,7 @@ def test_messages_survive_any_fragmentation_and_any_cut(messages, rng: random.Ra
     decoder, events, start = Decoder(LIMIT), [], 0
     while start < len(wire):
         end = start + rng.randrange(1, 20)
-        events.extend(decoder.feed(wire[start:end]))
+        events.extend(event for event in decoder.feed(wire[start:end]) if event)
         start = end
     assert events == [Message(text.encode(), text=opcode == TEXT) for opcode, text in messages]
 

@@ -43,6 +43,7 @@ def test_the_example_of_the_rfc():
         {"Upgrade": "h2c, websocket"},
         {"Connection": "keep-alive, Upgrade"},
         {"Connection": ["keep-alive", "upgrade"]},
+        {"Content_Length": "0"},
         {"Sec_WebSocket_Protocol": "unknown"},
         {"Sec_WebSocket_Extensions": "x-unknown; a=1"},
     ],
@@ -61,6 +62,8 @@ REFUSED = [
     ({"Upgrade": "h2c"}, 426, "Upgrade"),
     ({"Connection": None}, 400, "Connection"),
     ({"Connection": "close"}, 400, "Connection"),
+    ({"Content_Length": "5"}, 400, "body"),
+    ({"Transfer_Encoding": "chunked"}, 400, "body"),
     *[
         ({"Sec_WebSocket_Version": value}, 426, "Sec-WebSocket-Version")
         for value in (None, "8", "14", "013", "13, 8", ["13", "13"])
@@ -108,6 +111,14 @@ def test_subprotocol_that_is_not_shared(offered):
         shake(subprotocols=OURS, required=True, Sec_WebSocket_Protocol=offered)
     assert refused.value.status == 400
     assert "Sec-WebSocket-Protocol" not in shake(subprotocols=OURS, Sec_WebSocket_Protocol=offered).headers
+
+
+def test_a_client_that_wants_every_message_afresh_gets_it_both_ways():
+    """gorilla/websocket, and so k6, offers both and refuses an answer with only one."""
+    offer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+    accepted = shake(deflate=Settings(), Sec_WebSocket_Extensions=offer)
+    answer = {part.strip() for part in accepted.headers["Sec-WebSocket-Extensions"].split(";")}
+    assert answer >= {"permessage-deflate", "server_no_context_takeover", "client_no_context_takeover"}
 
 
 def test_compression_is_answered():
