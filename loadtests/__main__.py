@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from loadtests import experiment, floor, runner, verify
+from loadtests import expectations, experiment, floor, runner, verify
 from loadtests.access import Access, AccessError
 from loadtests.control import ControlError
 from loadtests.experiment import SUITES, Experiment
@@ -59,7 +59,8 @@ def run(given: argparse.Namespace) -> int:
 def bench(given: argparse.Namespace) -> int:
     """Measure, then let the analysis read what was measured; the worse of the two decides."""
     folder, done = _run(given)
-    report = subprocess.run([sys.executable, "-m", "analysis", "report", str(folder)], check=False)
+    junit = ["--junit", given.junit] if given.junit else []
+    report = subprocess.run([sys.executable, "-m", "analysis", "report", str(folder), *junit], check=False)
     return max(0 if done else 1, report.returncode)
 
 
@@ -132,6 +133,7 @@ def _run(given: argparse.Namespace) -> tuple[Path, bool]:
         _refuse_beside_resume(given)
         return runner.go_on(Path(given.resume), command=command)
     experiments = _experiments(given)
+    expectations.refuse_mistaken(experiments)
     name = "-".join(one.name for one in experiments) if given.names else given.suite
     return runner.run(name, experiments, Path(given.out), command=command, with_floor=not given.no_floor)
 
@@ -182,6 +184,8 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument(
             "--out", default="results", metavar="DIR", help="where the run's folder goes (default: results)"
         )
+        if name == "bench":
+            one.add_argument("--junit", metavar="FILE", help="write the verdict there as JUnit XML too")
         one.add_argument("--resume", metavar="RUN", help="finish this run: measure only what it lacks")
         one.add_argument("--no-floor", action="store_true", help="do not measure the instrument's own cost first")
     _choosing(command("list"))

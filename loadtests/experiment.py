@@ -246,7 +246,7 @@ def _experiment(
         reference=bool(swept_hold if head["reference"] is None else head["reference"]),
         values=own.values,
         axes=tuple(axes),
-        expect=_texts(file, "expect", _METRIC, free["expect"]),
+        expect=_texts(file, "expect", _METRIC, _of_transports(file, free["expect"])),
         target=_targets(file, free["target"]),
         also=tuple(also),
     )
@@ -329,6 +329,14 @@ def _transports(file: str, written: object) -> tuple[str, ...]:
 
 def _texts(file: str, section: str, key: Key, table: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(_value(file, f"{section}.{name}", key, value)) for name, value in table.items()}
+
+
+def _of_transports(file: str, expect: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn ``[expect.sse] lost = "== 0"`` into ``{"sse.lost": "== 0"}``."""
+    tables = {name: table for name, table in expect.items() if isinstance(table, dict)}
+    _refuse_unknown(file, "expect.", tables, TRANSPORTS)
+    flat = {name: value for name, value in expect.items() if name not in tables}
+    return flat | {f"{name}.{metric}": value for name, table in tables.items() for metric, value in table.items()}
 
 
 def _targets(file: str, table: Mapping[str, Any]) -> dict[str, str]:

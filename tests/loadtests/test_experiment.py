@@ -67,6 +67,13 @@ def test_a_suites_table_overrides_and_set_overrides_that(tmp_path):
     assert "load.subscribers" in given.axes
 
 
+def test_an_expectation_may_be_of_one_transport(tmp_path):
+    text = PLAIN.replace('p99 = "<= 50"', 'p99 = "<= 50"\n[expect.sse]\nlost = "== 0"')
+    assert experiment.read(write(tmp_path, text)).expect == {"delivery_ms_p99": "<= 50", "sse.lost": "== 0"}
+    with pytest.raises(InputError, match=r"plain.toml: expect.ss is not a key that exists; did you mean sse?"):
+        experiment.read(write(tmp_path, text.replace("expect.sse", "expect.ss")))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -126,6 +126,15 @@ def test_bench_ends_with_the_worse_of_measuring_and_reading(ran, monkeypatch):
     assert module.main(["bench", "fan_out"]) == 1
 
 
+def test_bench_passes_on_where_the_junit_xml_goes(ran, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        module.subprocess, "run", lambda command, **_: seen.append(command[4:]) or subprocess.CompletedProcess([], 0)
+    )
+    assert module.main(["bench", "fan_out", "--junit", "out.xml"]) == 0
+    assert seen == [["results/x", "--junit", "out.xml"]]
+
+
 def test_the_list_names_every_experiment_with_its_question(capsys):
     assert module.main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
