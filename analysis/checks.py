@@ -126,6 +126,13 @@ def _load_late(m: Measured) -> str:
     return _too_late("the load process's loop was (p99)", float(m.cell.load.get("late_ms_p99") or 0.0), m)
 
 
+def _clocks(m: Measured) -> str:
+    bound_ms = m.cell.clock_bound_ns / 1e6
+    if not bound_ms or not len(m.latency.values) or _median_ms(m) >= bound_ms:
+        return ""
+    return f"the median latency, {_median_ms(m):.3g} ms, lies within what the clocks are known to (± {bound_ms:.3g} ms)"
+
+
 def _publish_late(m: Measured) -> str:
     values = np.sort(m.publish.values)
     if not len(values):
@@ -147,6 +154,7 @@ CHECKS: tuple[Check, ...] = (
     Check("load_busy", f"no load process used more than {BUSY:.0%} of a core", _load_busy),
     Check("load_late", "the load process read when there was something to read", _load_late),
     Check("publish_late", "the server published when events were due", _publish_late),
+    Check("clocks", "latencies are longer than the server's clock is uncertain", _clocks),
     Check("faults", "nothing was lost, duplicated, reordered or corrupted", _faults),
 )
 
@@ -186,7 +194,15 @@ def _backwards(m: Measured) -> tuple[str, str] | None:
 def _unverified(m: Measured) -> tuple[str, str] | None:
     if m.cell.verify:
         return None
-    return "the server was not verified before timing", "run python -m loadtests verify against it"
+    why = f": {m.cell.unverified}" if m.cell.unverified else ""
+    return f"the server was not verified before timing{why}", "run python -m loadtests verify against it"
+
+
+def _other_clock(m: Measured) -> tuple[str, str] | None:
+    if not m.cell.clock_bound_ns:
+        return None
+    seen = f"the server's clock is another one: latencies are right to ± {m.cell.clock_bound_ns / 1e6:.3g} ms"
+    return seen, "claim no difference smaller than that"
 
 
 CELL_CAVEATS: tuple[Callable[[Measured], tuple[str, str] | None], ...] = (
@@ -195,6 +211,7 @@ CELL_CAVEATS: tuple[Callable[[Measured], tuple[str, str] | None], ...] = (
     _refused,
     _backwards,
     _unverified,
+    _other_clock,
 )
 
 
@@ -223,6 +240,8 @@ def _loaded(run: Run) -> tuple[str, str] | None:
 def _no_floor(run: Run) -> tuple[str, str] | None:
     if run.floor:
         return None
+    if any(experiment.get("target") for experiment in run.experiments.values()):
+        return "beside a target the instrument's own cost is not measured", "see python -m loadtests floor"
     return "the instrument's own cost was not measured", "leave out --no-floor"
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,9 @@ class Cell:
     cpus: Mapping[str, Any]
     verify: Mapping[str, Any]
     folder: Path
+    unverified: str = ""  # why a target could not be verified
+    owed_from: Mapping[str, int] = field(default_factory=dict)  # newest seq by topic when subscribing began; else 0
+    clock: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # a target's, against ours: start and end
 
     @property
     def topics(self) -> int:
@@ -98,9 +101,18 @@ class Cell:
         gone = [name for name in files if not (self.folder / name).exists()]
         return f"{', '.join(gone)} missing" if gone else ""
 
+    @property
+    def clock_bound_ns(self) -> int:
+        """How well the server's clock is known on ours, where it is another one; 0 where it may be the same."""
+        ends = self.clock.values()
+        if all(abs(end["offset_ns"]) <= end["bound_ns"] for end in ends):
+            return 0
+        return max(end["bound_ns"] for end in ends)
+
     def deliveries(self) -> pd.DataFrame:
-        """Deliveries, all of the feed, in the order of writing; int64 columns ``DELIVERIES``."""
-        return _integers(self.folder / "deliveries.parquet", DELIVERIES)
+        """Deliveries, all of the feed, in the order of writing; int64 columns ``DELIVERIES``, times on our clock."""
+        frame = _integers(self.folder / "deliveries.parquet", DELIVERIES)
+        return _on_our_clock(frame, self.clock) if self.clock_bound_ns else frame
 
     def responses(self) -> pd.DataFrame:
         """Completed answers to requests for events; int64 columns ``RESPONSES``; none for push transports."""
@@ -250,7 +262,25 @@ def _cell(row: Mapping[str, Any], folder: Path) -> Cell:
         cpus=row.get("cpus") or {},
         verify=row.get("verify") or {},
         folder=folder / "cells" / str(row["id"]),
+        unverified=str(row.get("unverified") or ""),
+        owed_from=row.get("owed_from") or {},
+        clock=row.get("clock") or {},
     )
+
+
+def _on_our_clock(frame: pd.DataFrame, clock: Mapping[str, Mapping[str, int]]) -> pd.DataFrame:
+    """Take the server's offset off its times; between the two ends it is taken to drift evenly."""
+    ends = sorted(clock.values(), key=lambda end: end["at_ns"])
+    first, last = ends[0], ends[-1]
+    drift_ns = last["offset_ns"] - first["offset_ns"]
+    right = frame["seq"] > 0  # a corrupted delivery has no times
+    shifted = {}
+    for name in ("due_ns", "sent_ns"):
+        # Offsets may be days: they are taken off as integers, only the drift is interpolated.
+        plain = frame[name] - first["offset_ns"]
+        drifted = np.interp(plain - first["at_ns"], [0, max(1, last["at_ns"] - first["at_ns"])], [0, drift_ns])
+        shifted[name] = frame[name].where(~right, plain - np.rint(drifted).astype(np.int64))
+    return frame.assign(**shifted)
 
 
 def _rank(name: str, names: Mapping[str, Any]) -> tuple[int, str]:

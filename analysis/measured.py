@@ -220,16 +220,19 @@ def _faults(cell: Cell, raw: pd.DataFrame, firsts: pd.DataFrame, reordered: int)
 
 
 def _unseen(cell: Cell, firsts: pd.DataFrame) -> int:
-    """Count events owed and never received: seq 1 … newest of each subscriber's topic, as the server counted.
+    """Count events owed and never received: behind where subscribing began, up to the newest, as the server counted.
 
-    A foreign server counts nothing: then from the first received to the last (METHODOLOGY, definitions).
+    A foreign server may count nothing: then from the first received to the last (METHODOLOGY, definitions).
     """
     subscriber, seq = firsts["subscriber"].to_numpy(), firsts["seq"].to_numpy()
     newest = np.array([cell.published.get(f"t{i}", -1) for i in range(cell.topics)])
     if (newest >= 0).any():
-        owed = newest.clip(0)[np.arange(cell.subscribers) % cell.topics]
-        got = np.bincount(subscriber, minlength=cell.subscribers)[: cell.subscribers]
-        return int((owed - got).clip(0).sum())
+        before = np.array([cell.owed_from.get(f"t{i}", 0) for i in range(cell.topics)])
+        topic = subscriber % cell.topics
+        # A feed that goes on brings events past the last one owed; a cursor may have been moved before the first.
+        got = subscriber[(seq > before[topic]) & (seq <= newest[topic])]
+        owed = (newest - before).clip(0)[np.arange(cell.subscribers) % cell.topics]
+        return int((owed - np.bincount(got, minlength=cell.subscribers)[: cell.subscribers]).clip(0).sum())
     spans = firsts.groupby("subscriber")["seq"].agg(["min", "max", "size"]) if len(seq) else pd.DataFrame()
     return int((spans["max"] - spans["min"] + 1 - spans["size"]).sum()) if len(seq) else 0
 

@@ -43,8 +43,9 @@ resources.csv
 
 run.json
     ``format, name, started, finished`` (UTC)``, command, seed, git {revision, dirty}, machine {...}, versions {...},
-    clock {...}, transports {name: {label, specification, pulls}}, experiments {name: {title, question, axes, expect}},
-    floor {transport: {...}}`` (null: not wanted)``, resumed [{at, command, git, differs [..]}], cells [...]``. A cell::
+    clock {...}, transports {name: {label, specification, pulls}}, experiments {name: {title, question, axes, expect,
+    target}}`` (where there is one)``, floor {transport: {...}}`` (null: not wanted)``, resumed [{at, command, git,
+    differs [..]}], gave_way [..]`` (what of the experiments did, to a target)``, cells [...]``. A cell::
 
         id, experiment, cell, repeat, transport, seed, settings {dotted key: value}, role ("measure" | "reference"),
         status ("done" | "failed" | "skipped" | "pending"), why,
@@ -54,6 +55,11 @@ run.json
               window_bytes {up, down, segments_up, segments_down}},    between from and to, all connections
         server {ready {...}, stats {...}}, cpus {server [..], load [..]}, verify {checks, seconds},
         aside [{folder, status, why, ...}]    attempts that did not end well: their rows, in folders beside the cell's
+        of a target only:
+        target {url, feed (its state when the cell began)}, unverified (why it could not be verified),
+        clock {start, end {at_ns, offset_ns, bound_ns, round_trips}},    the server's clock minus ours, give or take
+        owed_from {topic: newest seq}    when subscribing began: owed is what lies between it and ``published``, counted
+                                         at the window's end; without either, from the first received to the last
 
     ``role = "reference"`` is a cell that shows one transit of a pull transport (a long poll that is always held);
     models take their δ from it, never from the cell they predict.

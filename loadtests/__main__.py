@@ -145,6 +145,8 @@ _PLANNED: dict[str, tuple[str, object]] = {
     "transports": ("--transports", None),
     "out": ("--out", "results"),
     "no_floor": ("--no-floor", False),
+    "target": ("--target", None),
+    "tcp": ("--tcp", None),
 }
 """What a run is planned by: argument, how it is written, and what it is when it was not given."""
 
@@ -161,6 +163,10 @@ def _experiments(given: argparse.Namespace) -> list[Experiment]:
     found = [experiment.read(experiment.find(name), suite=given.suite, assignments=given.set) for name in names]
     if given.transports:
         found = [experiment.only(one, given.transports.split(",")) for one in found]
+    if getattr(given, "target", None):
+        found = [experiment.aimed(one, given.target, given.tcp) for one in found]
+    elif getattr(given, "tcp", None):
+        raise InputError(f"--tcp {given.tcp}: expected --target URL with it")
     return [one for one in found if one.transports]
 
 
@@ -186,6 +192,8 @@ def _parser() -> argparse.ArgumentParser:
         )
         if name == "bench":
             one.add_argument("--junit", metavar="FILE", help="write the verdict there as JUnit XML too")
+        one.add_argument("--target", metavar="URL", help="measure this running server: http://127.0.0.1:8080")
+        one.add_argument("--tcp", metavar="HOST:PORT", help="the target's STOMP port")
         one.add_argument("--resume", metavar="RUN", help="finish this run: measure only what it lacks")
         one.add_argument("--no-floor", action="store_true", help="do not measure the instrument's own cost first")
     _choosing(command("list"))

@@ -9,6 +9,8 @@ which is written when the server has been verified: no subscriber connects befor
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import math
 import shutil
@@ -21,11 +23,13 @@ from typing import Any
 
 from loadtests import records
 from loadtests.access import Access, of_ready
-from loadtests.control import ControlError, ask, set_feed
+from loadtests.control import ControlError
+from loadtests.feeds import Feed, OwnFeed, TargetFeed
 from loadtests.grid import Cell, drain_s
 from loadtests.process import Program, last_words, ready, running, stop
 from loadtests.resources import Sampler, family
 from loadtests.settings import published_by_subscribers, server_flags, topic_count
+from loadtests.target import Target
 from loadtests.transports import TRANSPORTS
 from loadtests.upstream import open_topics, upstream
 from loadtests.verify import VerifyError, publishing, verify
@@ -40,6 +44,8 @@ _STATUS_S = 0.3
 _STOP_S = 8.0
 _LOOK_S = 0.02
 _VERIFY_TOPICS = 10
+_REFUSED = {401, 403, 404, 405, 429, 501}
+"""Statuses by which a target says that publishing is not for us."""
 
 Record = dict[str, Any]
 
@@ -96,65 +102,90 @@ def blank(cell: Cell) -> Record:
 
 
 def measure(
-    cell: Cell, record: Record, folder: Path, cpus: Mapping[str, Sequence[int]], programs: Programs = PROGRAMS
-) -> None:
-    """Run the cell in ``folder`` and fill its record in.
-
-    Raises CellError, ProgramError, ControlError, VerifyError; the record then holds what was known.
-    """
-    spool = folder / "spool"
-    spool.mkdir(parents=True)
-    record["cpus"] = {name: list(cores) for name, cores in cpus.items()}
-    with (
-        Sampler(folder / "resources.csv") as sampler,
-        running("server", programs.server(cell), folder / "server.log", cpus["server"]) as server,
-        running("locust", programs.load(cell, spool / "plan.json"), folder / "locust.log", cpus["load"]) as load,
-    ):
-        try:
-            _measure(cell, record, folder, sampler=sampler, programs=(server, load), verify=programs.verify)
-        except (ControlError, VerifyError):
-            # A program that was killed refuses connections: that is its end's doing, and its end is the reason.
-            server.explain()
-            load.explain()
-            raise
-
-
-def _measure(
     cell: Cell,
     record: Record,
     folder: Path,
+    cpus: Mapping[str, Sequence[int]],
+    programs: Programs = PROGRAMS,
     *,
-    sampler: Sampler,
-    programs: tuple[Program, Program],
-    verify: Callable[[str, Access], dict[str, Any]],
+    target: Target | None = None,
+    last: bool = True,
 ) -> None:
-    server, load = programs
+    """Run the cell in ``folder`` and fill its record in.
+
+    With a ``target`` no server is started; ``last`` then says that no later cell needs its feed. Raises CellError,
+    ProgramError, ControlError, VerifyError, AccessError; the record then holds what was known.
+    """
     spool = folder / "spool"
+    spool.mkdir(parents=True)
+    record["cpus"] = {"server": [] if target else list(cpus["server"]), "load": list(cpus["load"])}
+    with contextlib.ExitStack() as stack:
+        sampler = stack.enter_context(Sampler(folder / "resources.csv"))
+        running_programs: list[Program] = []
+
+        def start(name: str, command: Sequence[str], log: str, cores: Sequence[int]) -> Program:
+            program = stack.enter_context(running(name, command, folder / log, cores))
+            running_programs.append(program)
+            return program
+
+        opened: Callable[[], Feed]
+        if target is None:
+            server = start("server", programs.server(cell), "server.log", cpus["server"])
+            opened = functools.partial(_own_feed, cell, record, server, sampler)
+        else:
+            access = target.access(cell.settings, cell.transport)
+            opened = functools.partial(TargetFeed, access, cell.settings, record, last=last)
+        load = start("locust", programs.load(cell, spool / "plan.json"), "locust.log", cpus["load"])
+        try:
+            feed = opened()
+            _verify(cell, record, feed.access, programs, foreign=target is not None)
+            sampler.sample("verified")
+            _through(cell, record, spool, feed=feed, sampler=sampler, programs=running_programs)
+        except (ControlError, VerifyError):
+            # A program that was killed refuses connections: that is its end's doing, and its end is the reason.
+            for program in running_programs:
+                program.explain()
+            raise
+        stop(load, _STOP_S)
+        _insist_ended(cell, statuses(spool), load)
+
+
+def _through(
+    cell: Cell, record: Record, spool: Path, *, feed: Feed, sampler: Sampler, programs: Sequence[Program]
+) -> None:
+    """Subscribe everybody, run the feed and drain; the load is the last of ``programs``."""
+    plan = _plan(cell, feed, spool)
+    if published_by_subscribers(cell.settings):
+        plan["upstream"] = upstream(cell.settings, open_topics(feed.access, int(plan["subscribers"])))
+    _write(spool / "plan.json", plan)
+    _wait_subscribed(cell, spool, programs)
+    sampler.watch("load", family(programs[-1].pid))
+    sampler.sample("subscribed")
+    _feed(cell, record, spool, feed=feed, sampler=sampler, programs=programs)
+    _drain(cell, record, spool, programs)
+    sampler.sample("drained")
+    feed.close()
+
+
+def _own_feed(cell: Cell, record: Record, server: Program, sampler: Sampler) -> OwnFeed:
+    """Wait until our server is ready; returns its feed."""
     said = ready(server, _READY_S)
     record["server"] = {"ready": said}
     sampler.watch("server", family(server.pid))
     sampler.sample("ready")
-    access = of_ready(said, cell.settings)
-    record["verify"] = verify(cell.transport, access)
-    plan = _plan(cell, access, spool)
-    if published_by_subscribers(cell.settings):
-        record["verify"]["checks"] += publishing(cell.transport, access)
-        plan["upstream"] = upstream(cell.settings, open_topics(access, int(plan["subscribers"])))
-    sampler.sample("verified")
-    _write(spool / "plan.json", plan)
-    _wait_subscribed(cell, spool, server, load)
-    sampler.watch("load", family(load.pid))
-    sampler.sample("subscribed")
-    _feed(cell, record, spool, access=access, sampler=sampler, programs=programs)
-    _drain(cell, record, spool, programs)
-    sampler.sample("drained")
-    stats = ask(access, "GET", "/stats")
-    # The topics of the verification are no part of the feed.
-    published = stats.pop("published", {})
-    record["published"] = {topic: seq for topic, seq in published.items() if not topic.startswith("verify-")}
-    record["server"]["stats"] = stats
-    stop(load, _STOP_S)
-    _insist_ended(cell, statuses(spool), load)
+    return OwnFeed(of_ready(said, cell.settings), cell.settings, record)
+
+
+def _verify(cell: Cell, record: Record, access: Access, programs: Programs, *, foreign: bool) -> None:
+    """Verify the server. A target that does not let us publish cannot be: that is noted, and the cell goes on."""
+    try:
+        record["verify"] = dict(programs.verify(cell.transport, access))
+        if published_by_subscribers(cell.settings):
+            record["verify"]["checks"] = [*record["verify"]["checks"], *publishing(cell.transport, access)]
+    except ControlError as error:
+        if not foreign or error.status not in _REFUSED or published_by_subscribers(cell.settings):
+            raise
+        record["verify"], record["unverified"] = {}, str(error)
 
 
 def collect(record: Record, folder: Path) -> None:
@@ -196,11 +227,11 @@ def summary(said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _plan(cell: Cell, access: Access, spool: Path) -> dict[str, Any]:
+def _plan(cell: Cell, feed: Feed, spool: Path) -> dict[str, Any]:
     settings = cell.settings
     return {
         "transport": cell.transport,
-        **access.plan(),
+        **feed.access.plan(),
         "timeouts": {
             name: settings[f"load.{name.replace('_s', '_timeout_s')}"]
             for name in ("connect_s", "handshake_s", "response_s")
@@ -212,23 +243,24 @@ def _plan(cell: Cell, access: Access, spool: Path) -> dict[str, Any]:
         "options": cell.options(),
         "connects_hz": cell.settings["load.spawn_rate_hz"],
         "seed": cell.seed,
-        "after": 0,
+        "after": feed.after,
+        "cursors": dict(feed.cursors),
         "spool": str(spool.absolute()),
     }
 
 
-def _wait_subscribed(cell: Cell, spool: Path, server: Program, load: Program) -> None:
+def _wait_subscribed(cell: Cell, spool: Path, programs: Sequence[Program]) -> None:
     wanted = int(cell.settings["load.subscribers"])
     patience_s = _SUBSCRIBE_S + wanted / float(cell.settings["load.spawn_rate_hz"])
     deadline = time.monotonic() + patience_s
     while (subscribed := (seen := summary(statuses(spool)))["subscribed"]) < wanted:
-        server.insist()
-        load.insist()
+        for program in programs:
+            program.insist()
         if time.monotonic() > deadline:
             failures = ", ".join(f"{reason} ({count})" for reason, count in seen["failures"].items())
             raise CellError(
                 f"{subscribed} of {wanted} subscribers had subscribed after {patience_s:g} s;"
-                f" failures: {failures or 'none'}; locust: {last_words(load.log)}"
+                f" failures: {failures or 'none'}; locust: {last_words(programs[-1].log)}"
             )
         time.sleep(_LOOK_S)
 
@@ -241,7 +273,7 @@ def _insist_ended(cell: Cell, said: Sequence[Mapping[str, Any]], load: Program) 
 
 
 def _feed(
-    cell: Cell, record: Record, spool: Path, *, access: Access, sampler: Sampler, programs: tuple[Program, Program]
+    cell: Cell, record: Record, spool: Path, *, feed: Feed, sampler: Sampler, programs: Sequence[Program]
 ) -> None:
     """Let the server settle, start the feed, and sample until it ends."""
     # The load processes look for their window a few times a second: they must have it well before it begins.
@@ -251,10 +283,7 @@ def _feed(
     record["window"] = {"epoch_ns": epoch_ns, "from_ns": from_ns, "to_ns": to_ns, "stop_ns": to_ns}
     _write(spool / "window.json", {"epoch_ns": epoch_ns, "from_ns": from_ns, "to_ns": to_ns})
     _sleep_until(epoch_ns - _AHEAD_NS)
-    if cell.settings["feed.rate_hz"] and not published_by_subscribers(cell.settings):
-        set_feed(access, epoch_ns, to_ns)
-    else:  # not one event of the server's: its feed begins when the window is over, and ends at once
-        set_feed(access, to_ns, to_ns + 1)
+    feed.begin(epoch_ns, to_ns)
     _sleep_until(from_ns)
     sampler.sample("from")
     for at_ns in range(from_ns + _SAMPLE_NS, to_ns - _SAMPLE_NS // 2, _SAMPLE_NS):
@@ -264,9 +293,10 @@ def _feed(
             program.insist()
     _sleep_until(to_ns)
     sampler.sample("to")
+    feed.end_window()
 
 
-def _drain(cell: Cell, record: Record, spool: Path, programs: tuple[Program, Program]) -> None:
+def _drain(cell: Cell, record: Record, spool: Path, programs: Sequence[Program]) -> None:
     """Wait for slow deliveries: as long as the transport may take, then while they still come, within reason."""
     _sleep_until(record["window"]["to_ns"] + round(drain_s(cell) * 1e9))
     deadline = time.monotonic() + _LATE_DELIVERIES_S

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from loadtests import target
 from loadtests.clients.offered import SCHEDULES
 from loadtests.settings import (
     ANYWHERE,
@@ -44,7 +45,7 @@ _FREE = ("expect", "target")
 _FILES = {name for keys in SECTIONS.values() for name, key in keys.items() if key.file}
 
 _METRIC = Key(str, None, 'a condition on the metric, such as "<= 50"')
-_URL = Key(str, None, "where the transport's subscribers connect; {topic} stands for the topic")
+_URL = Key(str, None, "where the server is, or a transport of it; {topic} stands for the topic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,14 @@ def only(experiment: Experiment, transports: Iterable[str]) -> Experiment:
 
     also = tuple(replace(grid, transports=narrowed(grid.transports)) for grid in experiment.also)
     return replace(experiment, transports=narrowed(experiment.transports), also=also)
+
+
+def aimed(experiment: Experiment, url: str, tcp: str | None) -> Experiment:
+    """Aim at a server that somebody else has started, whatever the file's own target is."""
+    given = {"url": url} | ({"tcp": tcp} if tcp else {})
+    for name, value in given.items():
+        target.check_address("", {"url": "--target", "tcp": "--tcp"}[name], value)
+    return replace(experiment, target=given)
 
 
 def assigned(assignment: str) -> dict[str, Any]:
@@ -340,8 +349,11 @@ def _of_transports(file: str, expect: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _targets(file: str, table: Mapping[str, Any]) -> dict[str, str]:
-    _refuse_unknown(file, "target.", table, TRANSPORTS)
-    return _texts(file, "target", _URL, table)
+    _refuse_unknown(file, "target.", table, target.KEYS)
+    texts = _texts(file, "target", _URL, table)
+    for name, value in texts.items():
+        target.check_address(f"{file}: target.", name, value)
+    return texts
 
 
 def _refuse_contradictions(file: str, values: Mapping[str, tuple[Value, ...]]) -> None:

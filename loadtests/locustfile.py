@@ -34,6 +34,7 @@ from locust.stats import bucket_response_time
 from loadtests.access import Access, AccessError
 from loadtests.clients import Address, Backoff, Begin, Client, Patience, Subscriber
 from loadtests.drivers.eventloop import EventLoop, Link
+from loadtests.process import die_with
 from loadtests.records import DELIVERY, RESPONSE, Spools
 from loadtests.transports import TRANSPORTS, Transport
 from loadtests.upstream import Upstream, topic, with_publisher
@@ -77,6 +78,7 @@ class Plan(msgspec.Struct, kw_only=True):
     seed: int = 1
     after: int | None = None
     upstream: Upstream | None = None
+    cursors: dict[str, int] = {}  # by topic, in the place of after
     spool: str | None = None
 
     def access(self) -> Access:
@@ -129,7 +131,13 @@ class Process:
             name = topic(number) if plan.upstream else f"t{number}"
             address, path = _where(plan, transport, name)
             subscriber = dataclasses.replace(
-                self._nobody, index=index, topic=name, topic_index=number, address=address, path=path
+                self._nobody,
+                index=index,
+                topic=name,
+                topic_index=number,
+                address=address,
+                path=path,
+                after=plan.cursors.get(name, plan.after),
             )
             self.driver.resolve(address)
             module = transport.module()
@@ -390,6 +398,8 @@ def _wait_for_plan(environment: Environment, **_: Any) -> None:
     """Hold back until the runner has written the plan: it starts us together with the server."""
     given = environment.parsed_options
     cell = given.cell if given else ""
+    if cell:
+        die_with(os.getppid())  # a worker's parent is Locust, which is tied to the runner
     if given and given.headless and not cell and not environment.host:
         raise SystemExit(NO_HOST)
     deadline = time.monotonic() + PLAN_TIMEOUT_S

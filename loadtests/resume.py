@@ -59,6 +59,10 @@ def set_aside(record: Record, folder: Path) -> None:
     ``folder`` is where the cell will be measured. Does nothing to a cell that was never begun.
     """
     kept = list(record.get("aside") or ())
+    named = {one["folder"] for one in kept}
+    # A run that was killed again before this cell ended has folders that run.json does not name yet.
+    left = sorted(path.name for path in folder.parent.glob(f"{folder.name}.aside-*") if path.name not in named)
+    kept += [{"folder": name, "status": "failed", "why": KILLED} for name in left]
     fresh = one_cell.blank(cell_of(record))
     if folder.exists():
         one_cell.collect(record, folder)

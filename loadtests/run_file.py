@@ -156,4 +156,5 @@ def _experiment(experiment: Experiment) -> dict[str, Any]:
         "expect": dict(experiment.expect),
         "seed": experiment.seed,
         "repeats": experiment.repeats,
+        **({"target": dict(experiment.target)} if experiment.target else {}),
     }

@@ -8,13 +8,15 @@ measured again.
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from loadtests import floor, machine, resume, run_file
+from loadtests import adapt, floor, machine, resume, run_file
 from loadtests.access import AccessError
 from loadtests.cell import PROGRAMS, CellError, Programs, Record, collect, measure
 from loadtests.control import ControlError
@@ -23,6 +25,7 @@ from loadtests.grid import Cell, cells, estimate_s
 from loadtests.process import ProgramError
 from loadtests.progress import Progress
 from loadtests.settings import InputError
+from loadtests.target import Target, of_table
 from loadtests.verify import VerifyError
 
 INTERRUPTED = "interrupted"
@@ -42,8 +45,6 @@ def plan(experiments: Sequence[Experiment]) -> list[Cell]:
                 f"{cell.label}: two cells of this run have this name; give the experiments different names"
             )
         seen.add(cell.id)
-    if foreign := [experiment.name for experiment in experiments if experiment.target]:
-        raise InputError(f"{foreign[0]}.toml: [target] cannot be run yet; `verify --target` checks such a server")
     return ordered
 
 
@@ -58,11 +59,17 @@ def run(
     progress: Progress | None = None,
 ) -> tuple[Path, bool]:
     """Run every cell of the experiments; return the run's folder and whether all of them are done."""
+    experiments, gave_way = adapt.prepare(experiments)
+    for line in gave_way:
+        print(line, file=sys.stderr)
     ordered = plan(experiments)
     now = datetime.now(UTC)
     folder = run_file.create(out, name, now)
     with run_file.lock(folder):
+        # The floor needs a server of ours, and beside a target none is started.
+        with_floor = with_floor and not any(one.target for one in experiments)
         content = run_file.document(name, experiments, ordered, command, now, with_floor=with_floor)
+        content["gave_way"] = gave_way
         run_file.copy_sources(folder, experiments)
         run_file.save(folder, content)
         run_file.point_latest(folder)
@@ -93,10 +100,13 @@ def _finish(folder: Path, content: dict[str, Any], programs: Programs, progress:
         if content["floor"] == {} and left:
             shown.start("the instrument's own floor")
             content["floor"] = _floor(content["transports"])
-        for cell, record in left:
+        foreign = replace(programs, verify=functools.cache(programs.verify))  # the same server: once is enough
+        for number, (cell, record) in enumerate(left):
+            target = _target(content, cell)
+            last = all(_target(content, later) != target for later, _ in left[number + 1 :])
             shown.start(cell.label)
             try:
-                _run_cell(cell, record, folder / "cells" / cell.id, programs)
+                _run_cell(cell, record, folder / "cells" / cell.id, foreign if target else programs, target, last=last)
             finally:
                 run_file.save(folder, content)
                 shown.end(cell.label, record["status"], record["why"])
@@ -111,13 +121,21 @@ def _finish(folder: Path, content: dict[str, Any], programs: Programs, progress:
     return all(record["status"] == "done" for record in content["cells"])
 
 
-def _run_cell(cell: Cell, record: Record, folder: Path, programs: Programs) -> None:
+def _target(content: Mapping[str, Any], cell: Cell) -> Target | None:
+    """Return the target of a cell's experiment."""
+    table = content["experiments"][cell.experiment].get("target")
+    return of_table(table) if table else None
+
+
+def _run_cell(
+    cell: Cell, record: Record, folder: Path, programs: Programs, target: Target | None, *, last: bool
+) -> None:
     server, load = machine.divide(machine.usable_cpus())
     try:
         resume.set_aside(record, folder)
         folder.mkdir(parents=True)
         try:
-            measure(cell, record, folder, {"server": server, "load": load}, programs)
+            measure(cell, record, folder, {"server": server, "load": load}, programs, target=target, last=last)
         finally:
             collect(record, folder)
         record["status"] = "done"

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from loadtests import target
 from loadtests.access import Access, of_ready
 from loadtests.clients import Address, Begin, Client, Close, Connect, Data, Eof, Subscriber, Timer, Wake
 from loadtests.control import publish
@@ -66,8 +67,9 @@ def verify(transport: str, server: Access) -> dict[str, Any]:
 
 def of_server(transport: str, server: Access) -> dict[str, Any]:
     """Check a server that somebody else has started."""
-    if urlsplit(server.http).scheme not in {"http", "https"} or not urlsplit(server.http).hostname:
-        raise InputError(f"--target {server.http}: expected an address such as http://127.0.0.1:8080")
+    target.check_address("", "--target", server.http)
+    if server.tcp:
+        target.check_address("", "--tcp", server.tcp)
     if TRANSPORTS[transport].scheme == "tcp" and not server.tcp:
         raise InputError(f"{transport}: expected the target's own port as --tcp HOST:PORT")
     return _both(transport, server)

@@ -49,6 +49,24 @@ def test_invalid_and_why(tmp_path, change, says):
     assert says in found
 
 
+def test_a_latency_below_what_the_clocks_are_known_to_is_not_claimed(tmp_path):
+    ends = {"offset_ns": 10 * S, "bound_ns": 3_000_000}
+    clock = {"start": {"at_ns": 0} | ends, "end": {"at_ns": 20 * S} | ends}
+    theirs = [(0, 0, s, 20_000 + 50 * s, 20_000 + 50 * s, 10_001 + 50 * s) for s in range(1, 101)]
+    one = made(tmp_path, theirs, clock=clock)
+    assert "the median latency, 1 ms, lies within what the clocks are known to (± 3 ms)" in status(one)
+    slow = made(tmp_path, [(*row[:5], row[5] + 9) for row in theirs], clock=clock)
+    assert status(slow) == "ok"
+    (said,) = checks.cell_caveats(measure(slow, pulls=False))
+    assert said.seen == "the server's clock is another one: latencies are right to ± 3 ms"
+
+
+def test_a_target_that_could_not_be_verified_says_why(tmp_path):
+    one = made(tmp_path, verify={}, unverified="POST http://h/publish/x: status 405, expected 2xx")
+    (said,) = checks.cell_caveats(measure(one, pulls=False))
+    assert said.seen.endswith("not verified before timing: POST http://h/publish/x: status 405, expected 2xx")
+
+
 def test_events_published_late(tmp_path):
     late = [(0, 0, s, 10_000 + 50 * s, 10_003 + 50 * s, 10_004 + 50 * s) for s in range(1, 101)]
     assert "events were published (p80) 3 ms late, more than 2 ms" in status(made(tmp_path, late))

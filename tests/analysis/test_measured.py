@@ -7,7 +7,7 @@ import pytest
 from analysis.checks import cell_caveats
 from analysis.measured import BATCHES, first_receipts, measure
 from analysis.metrics import values
-from tests.analysis.rows import S, cell
+from tests.analysis.rows import MS, S, cell
 
 
 def receipts(*pairs):
@@ -184,3 +184,40 @@ def test_a_cell_not_measured_to_its_end_is_nothing(tmp_path):
     assert measure(cell(tmp_path, status="failed"), pulls=False) is None
     assert measure(cell(tmp_path, window=None), pulls=False) is None
     assert measure(cell(tmp_path), pulls=False).cell.window.length_s * S == 10 * S
+
+
+def test_a_feed_that_was_joined_and_goes_on_owes_what_lies_between(tmp_path):
+    rows = [(0, 0, seq, 11000 + seq, 11000 + seq, 11001 + seq) for seq in (5, 6, 8, 9, 10, 11)]
+    joined = {"published": {"t0": 9}, "owed_from": {"t0": 5}}
+    m = measure(cell(tmp_path, rows, **joined), pulls=False)
+    assert m.faults.lost == 1, "7 of 6 … 9; 5 was replayed, 10 and 11 came after the count"
+    assert measure(cell(tmp_path, [], **joined), pulls=False).faults.lost == 4
+
+
+DAY_MS = 86_400_000
+
+
+def end(at_ms, offset_ms, bound_ms=0.5):
+    return {"at_ns": at_ms * MS, "offset_ns": round(offset_ms * MS), "bound_ns": round(bound_ms * MS)}
+
+
+def test_times_of_another_clock_are_brought_onto_ours_with_its_drift(tmp_path):
+    # A server's clock a day ahead that gains 2 ms from 10 s to 20 s; every delivery takes 7 ms.
+    clock = {"start": end(10_000, DAY_MS), "end": end(20_000, DAY_MS + 2)}
+    rows = [(0, 0, 0, 0, 0, 12_000)]  # corrupted: it has no times
+    for seq, received in enumerate((11_000, 15_000, 19_000), 1):
+        sent = received - 7
+        theirs = sent + DAY_MS + 2 * (sent - 10_000) / 10_000
+        rows.append((0, 0, seq, theirs, theirs, received))
+    one = cell(tmp_path, rows, published={"t0": 3}, clock=clock)
+    m = measure(one, pulls=False)
+    assert list(m.latency.values) == pytest.approx([7, 7, 7], abs=1e-3)
+    assert m.faults.corrupted == 1
+    assert one.clock_bound_ns == 500_000
+
+
+def test_a_clock_that_may_be_ours_is_left_alone(tmp_path):
+    clock = {"start": end(10_000, 0.4), "end": end(20_000, -0.4)}
+    one = cell(tmp_path, [(0, 0, 1, 11_000, 11_000, 11_003)], clock=clock)
+    assert list(measure(one, pulls=False).latency.values) == [3]
+    assert one.clock_bound_ns == 0

@@ -12,6 +12,7 @@ import pytest
 from loadtests import cell as module
 from loadtests.access import Access
 from loadtests.cell import CellError, blank, collect, load_command, measure, server_command, summary
+from loadtests.feeds import OwnFeed
 from loadtests.grid import cells
 from loadtests.process import ProgramError
 from loadtests.verify import VerifyError
@@ -171,7 +172,8 @@ def test_the_plan_says_how_long_to_wait_and_how_to_come_back(tmp_path):
     text = fakes.TOML + "connect_timeout_s = 1\nbackoff_s = 0.1\ninsecure = true\n"
     cell = cells(fakes.read(tmp_path, 'tls = "1.2"\n' + text))[0]
     assert " --tls --tls-version 1.2 " in " ".join(server_command(cell))
-    plan = module._plan(cell, Access("https://h:1", None, "1.2"), tmp_path)
+    plan = module._plan(cell, OwnFeed(Access("https://h:1", None, "1.2"), cell.settings, {}), tmp_path)
+    assert (plan["after"], plan["cursors"]) == (0, {})
     assert plan["tls"] == {"version": "1.2", "ca_file": None, "insecure": False}
     assert plan["timeouts"] == {"connect_s": 1.0, "handshake_s": 10.0, "response_s": 10.0}
     assert plan["backoff"] == {"first_s": 0.1, "max_s": 30.0}

@@ -105,6 +105,15 @@ def test_what_a_killed_run_left_is_kept_with_its_rows(tmp_path):
     assert record["status"] == "pending"
 
 
+def test_what_a_run_killed_twice_left_is_named_too(tmp_path):
+    cell = cells(fakes.read(tmp_path))[0]
+    folder = tmp_path / "cells" / cell.id
+    for _ in range(2):
+        half_written(folder, 1)
+        resume.set_aside(record := blank(cell), folder)  # run.json was not saved in between
+    assert [one["folder"] for one in record["aside"]] == [f"{cell.id}.aside-1", f"{cell.id}.aside-2"]
+
+
 def test_a_record_becomes_the_cell_it_was_made_from(tmp_path):
     for cell in cells(fakes.read(tmp_path)):
         assert resume.cell_of(json.loads(json.dumps(blank(cell)))) == cell

@@ -96,8 +96,8 @@ def test_a_run_that_would_measure_nothing_is_refused_before_it_makes_a_folder(ru
         runner.plan([])
     with pytest.raises(InputError, match=r"two cells of this run have this name"):
         run(fakes.programs(), fakes.read(tmp_path), fakes.read(tmp_path))
-    with pytest.raises(InputError, match=r"\[target\] cannot be run yet"):
-        run(fakes.programs(), fakes.read(tmp_path, fakes.TOML + '[target]\nsse = "http://x/{topic}"\n'))
+    with pytest.raises(InputError, match=r"--target http://127\.0\.0\.1:1: GET http://127\.0\.0\.1:1/health: "):
+        run(fakes.programs(), fakes.read(tmp_path, fakes.TOML + '[target]\nsse = "http://127.0.0.1:1/{topic}"\n'))
     assert not (tmp_path / "out").exists()
 
 

@@ -183,8 +183,10 @@ def test_a_subscriber_goes_where_its_transport_is_on_a_target():
 
 
 def test_a_target_that_is_no_address_is_bad_input():
-    with pytest.raises(InputError, match=r"--target localhost: expected an address such as"):
+    with pytest.raises(InputError, match=r"--target = localhost, expected an address such as"):
         of_server("sse", Access("localhost"))
+    with pytest.raises(InputError, match=r"--tcp = 61613, expected HOST:PORT"):
+        of_server("stomp_tcp", Access("http://127.0.0.1:1", "61613"))
     with pytest.raises(InputError, match=r"stomp_tcp: expected the target's own port"):
         of_server("stomp_tcp", Access("http://127.0.0.1:1"))
 
