@@ -14,7 +14,7 @@ import json
 import signal
 import sys
 
-from servers import app, options
+from servers import app, log, options
 
 # The log's events are young by the thousand and never in a cycle: at CPython's 700 the collector keeps looking through
 # them for nothing.
@@ -36,6 +36,8 @@ async def _run(settings: argparse.Namespace) -> None:
 
 def main() -> int:
     """Run the program; returns its exit code."""
+    log.install()
+    options.raise_descriptors()
     settings = options.parse(sys.argv[1:])
     try:
         asyncio.run(_run(settings))

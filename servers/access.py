@@ -106,10 +106,10 @@ class Access:
         """Whether ``HOST[:PORT]`` names this server; no port is asked for, for tunnels and proxies change it."""
         return _ours(self.names, authority)
 
-    def check(self, request: Request, path: str) -> None:
-        """Raise the 421 or 401 that keeps a request out."""
+    def check(self, request: Request, path: str, authority: str | None = None) -> None:
+        """Raise the 421 or 401 that keeps a request out; ``authority`` is the target's, where it has one."""
         if self.loopback:
-            host = request.headers.get(hdrs.HOST)
+            host = authority or request.headers.get(hdrs.HOST)  # RFC 9112, section 3.2.2
             if host is not None and not self.ours(host):
                 raise Problem(
                     421, f"Host {host[:200]!r}, expected an address, localhost, --host or a host of --allow-origin",

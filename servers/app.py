@@ -15,7 +15,8 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from urllib.parse import parse_qsl, unquote
+from typing import cast
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from aiohttp import web
 
@@ -23,8 +24,8 @@ from servers import options as command_line
 from servers import service, tls
 from servers.access import Access
 from servers.feed import Feed, FeedError
-from servers.http_connection import HttpServer
-from servers.responses import PROBLEM, Problem, Written
+from servers.http_connection import REFUSED, HttpConnection, HttpServer
+from servers.responses import PROBLEM, Problem, Written, bad_parameter
 from servers.site import Handler, Query, Request, Site
 from servers.timer import make_timer
 
@@ -48,6 +49,15 @@ def _guarded(access: Access, handler: Handler) -> Handler:
         return await handler(request, topic, query)
 
     return checked
+
+
+def _parsed(query: str) -> Query:
+    """Return a query's parameters; one given twice has no value (which of both would depend on who reads it)."""
+    pairs = parse_qsl(query, keep_blank_values=True)
+    parameters = dict(pairs)
+    if len(parameters) != len(pairs):
+        raise bad_parameter("query", query, "each parameter once")
+    return parameters
 
 
 class Dispatcher:
@@ -86,20 +96,26 @@ class Dispatcher:
     async def __call__(self, request: Request) -> web.StreamResponse:
         """Answer one request."""
         path, _, query = request.raw_path.partition("?")
+        authority = None
         if not path.startswith("/"):  # the absolute form, which a server must accept (RFC 9112, section 3.2.2)
-            path = request.rel_url.raw_path
+            path, authority = request.rel_url.raw_path, urlsplit(path).netloc
         if "%" in path:
             path = unquote(path)
         try:
-            self._check(request, path)
+            self._check(request, path, authority)
+            if not request.keep_alive and request.version.major != 1:  # the parser lets HTTP/2.0 pass
+                raise Problem(505, "expected HTTP/1.1", reason="malformed_http")  # noqa: TRY301 - answered below
             handler, topic = self._find(path, request.method)
-            return await handler(request, topic, dict(parse_qsl(query, keep_blank_values=True)) if query else _NO_QUERY)
+            return await handler(request, topic, _parsed(query) if query else _NO_QUERY)
         except Problem as problem:
             return self._refuse(request, problem)
         except FeedError as error:
             return self._refuse(request, service.problem_of(error))
 
     def _refuse(self, request: Request, problem: Problem) -> Written:
+        if problem.ends:
+            cast("HttpConnection", request.protocol).refuse(problem)
+            return REFUSED
         if problem.reason:
             self._site.counters.drops[problem.reason] += 1
         return self._site.answer(request, problem.status, PROBLEM + problem.headers, problem.body())

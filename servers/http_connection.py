@@ -22,7 +22,7 @@ from typing import Any, cast
 from aiohttp import web
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
-from aiohttp.streams import StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler
 
 from servers.responses import CLOSE, PROBLEM, Problem, Written, answer_bytes
@@ -34,16 +34,12 @@ RETRY_S = 1
 logger = logging.getLogger("servers")
 
 # What aiohttp's parser complains of, by the first of these that is found in its message; the reason is our count's.
+_METHOD = r"Invalid method[^\n]*\n\n  b'[\w!#$%&*+.^`|~-]+ [^ ]+ HTTP/1\.[01]'"
 _MISTAKES = (
-    (re.compile(r"Too many headers"), 431, "too_many_headers", "expected fewer header fields"),
-    (re.compile(r"Invalid HTTP version"), 505, "malformed_http", "expected HTTP/1.1"),
-    (
-        re.compile(r"Invalid method[^\n]*\n\n  b'[A-Z]+ [^ ]+ HTTP/1\.[01]'"),
-        501,
-        "malformed_http",
-        "expected a method of RFC 9110",
-    ),
-    (re.compile(r""), 400, "malformed_http", "expected HTTP/1.1"),
+    (re.compile(r"Too many headers"), 431, "too_many_headers", "fewer header fields"),
+    (re.compile(r"Invalid HTTP version"), 505, "malformed_http", "HTTP/1.1"),
+    (re.compile(_METHOD), 501, "malformed_http", "a method of RFC 9110"),
+    (re.compile(r""), 400, "malformed_http", "HTTP/1.1"),
 )
 
 
@@ -54,8 +50,9 @@ def _problem_of(error: HttpProcessingError, header_bytes: int) -> Problem:
             return Problem(414, f"expected at most {header_bytes} bytes of request line", reason="target_too_long")
         return Problem(431, f"expected at most {header_bytes} bytes of header line", reason="header_too_big")
     message = str(error.message)
-    status, reason, says = next(row[1:] for row in _MISTAKES if row[0].search(message))
-    return Problem(status, says, reason=reason)
+    status, reason, expected = next(row[1:] for row in _MISTAKES if row[0].search(message))
+    complaint = message.partition("\n")[0].strip(" .:")[:200]
+    return Problem(status, f"{complaint}, expected {expected}", reason=reason)
 
 
 class Watch:
@@ -113,7 +110,7 @@ class _Refused(Written):
         """Wait for nobody."""
 
 
-_REFUSED = _Refused(keep_alive=False)
+REFUSED = _Refused(keep_alive=False)
 
 
 class HttpConnection(RequestHandler):
@@ -183,8 +180,10 @@ class HttpConnection(RequestHandler):
                     self._body.set_exception(web.RequestPayloadError("malformed body"))
                 self._body = None
             body = self._messages[-1][1]
-            if not body.is_eof():
-                self._body = body
+            if body is not EMPTY_PAYLOAD:
+                self._body = None if body.is_eof() else body
+            elif data[-4:] != b"\r\n\r\n" and len(data) >= 4:  # something of the next request came with it
+                self._piece()
 
     def _piece(self) -> None:
         """Note that a request has begun and is not whole; the rest of a body is the handler's to wait for."""
@@ -225,11 +224,14 @@ class HttpConnection(RequestHandler):
         watch.forget(self)
         if wire is None:
             return
-        if wire.can_write_eof() and len(watch.parting) < SPARE_CONNECTIONS:
-            watch.parting[self] = watch.clock()
-            wire.write_eof()
-        else:
-            wire.close()
+        try:
+            if wire.can_write_eof() and len(watch.parting) < SPARE_CONNECTIONS:
+                wire.write_eof()
+                watch.parting[self] = watch.clock()
+            else:
+                wire.close()
+        except OSError:  # it has left before we could
+            wire.abort()
         self.transport = None  # what comes from now on is thrown away, and aiohttp does not close before its time
         self.force_close()
 
@@ -261,7 +263,7 @@ class HttpConnection(RequestHandler):
         else:
             logger.error("answering failed", exc_info=exc)
             self.refuse(Problem(500, "a mistake of the server's"))
-        return _REFUSED
+        return REFUSED
 
 
 class HttpServer(web.Server):

@@ -92,7 +92,7 @@ class LongPolling:
         most = site.limits.poll_events
         events = [] if after is None else topic.since(after, most if limit is None else min(limit, most))
         if events:
-            return site.answer(request, 200, JSON + NO_STORE + applied, events_body(events))
+            return site.answer(request, 200, JSON + NO_STORE + applied, events_body(events, site.limits.queue_bytes))
         if hold_s == 0 or request.method == "HEAD":  # HEAD asks what is, not what will be
             return site.answer(request, 204, NO_STORE + applied)
         hold = Hold(site, request, topic, hold_s, applied)

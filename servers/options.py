@@ -7,6 +7,7 @@ The rule: bad input is one line on standard error that says what was read, where
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -15,13 +16,19 @@ from servers import access, discover, tls
 from servers.feed import FeedSettings
 from servers.payload import LEAST_BYTES, TEXTS
 from servers.schedule import SCHEDULES, Schedule, TraceError, read_trace, trace_rate_hz
-from servers.site import MAX_SEQ, Limits
+from servers.site import MAX_SEQ, SPARE_CONNECTIONS, Limits
+
+try:
+    import resource
+except ImportError:  # Windows has no such limit
+    resource = None  # type: ignore[assignment]
 
 EXAMPLES = """examples:
   python -m servers all --port 8080 --rate 5
   python -m servers sse websocket --port 0 --topics 100 --schedule constant --rate 10 --control
 """
 
+_OTHER_FILES = 32  # open files that are no connections
 _LOG_EVENTS = 100_000  # held by all topics together, unless told otherwise
 
 Number = TypeVar("Number", int, float)
@@ -228,12 +235,28 @@ def feed_settings(options: argparse.Namespace) -> FeedSettings:
     )
 
 
+def raise_descriptors() -> None:
+    """Ask for as many open files as this process may have: each connection is one."""
+    if resource is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with contextlib.suppress(OSError, ValueError):  # macOS says no to "unlimited"
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _connections(asked: int) -> int:
+    """Return how many connections can be kept: past the open files there is no refusing politely."""
+    if resource is None:
+        return asked
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return asked if soft == resource.RLIM_INFINITY else max(1, min(asked, soft - SPARE_CONNECTIONS - _OTHER_FILES))
+
+
 def limits(options: argparse.Namespace) -> Limits:
     """Return what one client may ask."""
     return Limits(
         hold_max_s=options.max_hold,
         heartbeat_s=options.heartbeat,
-        connections=options.connections,
+        connections=_connections(options.connections),
         subscriptions=options.subscriptions,
         header_bytes=options.header_bytes,
         headers=options.headers,

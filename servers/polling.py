@@ -44,7 +44,7 @@ class Polling:
         events = topic.since(after, most if limit is None else min(limit, most))
         if not events:
             return site.answer(request, 204, NO_STORE)
-        return site.answer(request, 200, _CURSOR, events_body(events))
+        return site.answer(request, 200, _CURSOR, events_body(events, site.limits.queue_bytes))
 
     def _latest(self, request: Request, event: Event | None) -> Written:
         """Answer with the newest event, unless the client has it (304) or there is none (204)."""

@@ -10,10 +10,12 @@ Refusals are problems as in RFC 9457.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Sequence
 from email.utils import formatdate
 from http import HTTPStatus
+from itertools import accumulate
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -33,15 +35,19 @@ _KEEP_ALIVE = b"Connection: keep-alive\r\n"
 class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
     """A refusal: HTTP status, a sentence, further members of the problem and header fields.
 
-    ``reason`` is the short word under which ``/stats`` counts it; most refusals are not counted.
+    ``reason`` is the short word under which ``/stats`` counts it; most refusals are not counted. ``ends`` says that the
+    connection cannot take another request, for what is left of this one cannot be told from it.
     """
 
-    def __init__(self, status: int, detail: str, *, headers: bytes = b"", reason: str = "", **members: object) -> None:
+    def __init__(
+        self, status: int, detail: str, *, headers: bytes = b"", reason: str = "", ends: bool = False, **members: object
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.headers = headers
         self.reason = reason
+        self.ends = ends
         self.members = members
 
     def body(self) -> bytes:
@@ -118,6 +124,11 @@ def stream_head(connection: bytes, headers: bytes) -> bytes:
     return b"".join((_STATUS_LINES[200], date_line(), connection, headers, b"\r\n"))
 
 
-def events_body(events: Sequence[Event]) -> bytes:
-    """Return ``{"events": […], "last": SEQ}`` for one event or more."""
-    return b'{"events": [%b], "last": %d}' % (b", ".join([event.json for event in events]), events[-1].seq)
+def events_body(events: Sequence[Event], most_bytes: int = sys.maxsize) -> bytes:
+    """Return ``{"events": […], "last": SEQ}`` for one event or more: the first of them that fit, one at least."""
+    body = b'{"events": [%b], "last": %d}' % (b", ".join([event.json for event in events]), events[-1].seq)
+    if len(body) <= most_bytes or len(events) == 1:
+        return body
+    sizes = accumulate((len(event.json) + 2 for event in events), initial=40)  # what is around them
+    fit = sum(size <= most_bytes for size in sizes) - 1
+    return events_body(events[: max(1, fit)])

@@ -10,6 +10,9 @@ import asyncio
 import json
 from dataclasses import asdict
 
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
 from servers.feed import (
     BadTopicError,
     FeedError,
@@ -47,16 +50,43 @@ def problem_of(error: FeedError) -> Problem:
     return Problem(status, str(error), headers=b"Retry-After: 60\r\n" if status == 429 else b"")
 
 
-async def read_body(request: Request, most_bytes: int) -> bytes:
-    """Return the request's body; raises the 413 when it is longer than ``most_bytes``."""
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # RFC 9110, section 10.1.1
-    body = b""
-    async for piece in request.content.iter_any():
-        body += piece
-        if len(body) > most_bytes:
-            raise Problem(413, f"a body of more than {most_bytes} bytes, expected at most that")
-    return body
+async def read_body(request: Request, most_bytes: int, within_s: float) -> bytes:
+    """Return the request's body, of at most ``most_bytes``, which has ``within_s`` seconds to come.
+
+    Raises the 413, 408, 415 (a coding we do not undo), 417 or, when its chunks are malformed, the 400.
+    """
+    coding = request.headers.get("Content-Encoding", "identity")
+    if coding.lower() != "identity":
+        raise Problem(
+            415, f"Content-Encoding {coding[:40]!r}, expected none", headers=b"Accept-Encoding: identity\r\n", ends=True
+        )
+    too_big = Problem(
+        413, f"a body of more than {most_bytes} bytes, expected at most that", reason="body_too_big", ends=True
+    )
+    if (request.content_length or 0) > most_bytes:
+        raise too_big
+    expect = request.headers.get("Expect")
+    if expect is not None and request.version >= (1, 1):
+        if expect.lower() != "100-continue":
+            raise Problem(417, f"Expect {expect[:40]!r}, expected 100-continue", ends=True)
+        if request.transport is not None:
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # RFC 9110, section 10.1.1
+    body = bytearray()
+    try:
+        async with asyncio.timeout(None if request.content.is_eof() else within_s):
+            async for piece in request.content.iter_any():
+                body += piece
+                if len(body) > most_bytes:
+                    raise too_big
+    except TimeoutError:
+        raise Problem(
+            408, f"expected the whole body within {within_s:g} s", reason="request_timeout", ends=True
+        ) from None
+    except (web.RequestPayloadError, HttpProcessingError) as error:
+        raise Problem(
+            400, "a malformed body, expected chunks (RFC 9112)", reason="malformed_http", ends=True
+        ) from error
+    return bytes(body)
 
 
 class Service:
@@ -111,7 +141,8 @@ class Service:
 
     async def publish(self, request: Request, topic: str, _query: Query) -> Written:
         """Publish the body."""
-        body = await read_body(request, self._site.limits.publish_bytes)
+        limits = self._site.limits
+        body = await read_body(request, limits.publish_bytes, limits.request_s)
         try:
             data = body.decode()
         except UnicodeDecodeError as error:
@@ -120,7 +151,7 @@ class Service:
 
     async def control(self, request: Request, _topic: str, _query: Query) -> Written:
         """Set the epoch, and with ``stop_ns`` the end; answer when what is due by now is in the log."""
-        body = await read_body(request, FEED_BYTES)
+        body = await read_body(request, FEED_BYTES, self._site.limits.request_s)
         try:
             wish = json.loads(body)
         except (ValueError, RecursionError) as error:  # the second: brackets nested by the thousand

@@ -78,7 +78,8 @@ class Sse:
         """Send events until the client leaves or the server ends."""
         site = self._site
         topic = site.feed.topic(name)
-        after = whole_number(request.headers, "Last-Event-ID")
+        resumed = request.headers.getall("Last-Event-ID", ())
+        after = whole_number({"Last-Event-ID": ", ".join(resumed)}, "Last-Event-ID") if resumed else None
         if after is None:
             after = whole_number(query, "after")
         if after is not None:
