@@ -42,7 +42,7 @@ def test_targets_that_say_the_same(monkeypatch):
                 "/poll/own?after=0",
                 "/poll/%6fwn?after=0",
                 "/poll/own?x=&after=%30",
-                "http://h/poll/own?after=0",
+                "http://localhost/poll/own?after=0",
             ):
                 assert (await client.get(target)).status == 200
 
