@@ -99,7 +99,7 @@ def counts(transport: str) -> Iterator[Line]:
 def shift(transport: str) -> Iterator[Line]:
     """The same events with and without the delay."""
     size = {
-        "polling": {"rate_hz": 40.0, "subscribers": 100, "measure_s": 10.0, "more": POLLING},
+        "polling": {"rate_hz": 40.0, "subscribers": 50, "measure_s": 10.0, "more": POLLING},
         "long_polling": {"rate_hz": 1.0, "subscribers": 200, "measure_s": 8.0, "more": ""},
     }.get(transport, {"rate_hz": 10.0, "subscribers": 20, "measure_s": 6.0, "more": ""})
     plain = run(transport, [], **size)

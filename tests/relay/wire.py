@@ -105,9 +105,18 @@ class End(asyncio.Protocol):
             self._loop.call_at(due, self._flush)
 
     def _flush(self) -> None:
-        while self._queue and (now := self._loop.time()) >= (due := self._queue[0][0]):
-            self._write(self._queue.popleft()[1])
+        now, pieces, last = self._loop.time(), [], False
+        while self._queue and now >= self._queue[0][0]:
+            due, data = self._queue.popleft()
             self._plan.late_s.append(now - due)
+            if data is None:
+                last = True
+            else:
+                pieces.append(data)
+        if pieces:
+            self._write(b"".join(pieces))  # one write, or the end of a stall would take its time
+        if last:
+            self._write(None)
         if self._queue:
             self._loop.call_at(self._queue[0][0], self._flush)
 
