@@ -33,7 +33,8 @@ from locust.stats import bucket_response_time
 
 from loadtests.access import Access, AccessError
 from loadtests.clients import Address, Backoff, Begin, Client, Patience, Subscriber
-from loadtests.drivers.eventloop import EventLoop, Link
+from loadtests.drivers.eventloop import EventLoop
+from loadtests.drivers.link import Link
 from loadtests.process import die_with
 from loadtests.records import DELIVERY, RESPONSE, Spools
 from loadtests.transports import TRANSPORTS, Transport
@@ -139,7 +140,6 @@ class Process:
                 path=path,
                 after=plan.cursors.get(name, plan.after),
             )
-            self.driver.resolve(address)
             module = transport.module()
             options = module.Options(**_options(plan, transport, self.environment))
             if plan.upstream:
@@ -168,9 +168,12 @@ class Process:
 
     def _merge_responses(self, rows: Any) -> None:
         took_ms = (rows[:, RESPONSE.index("finished_ns")] - rows[:, RESPONSE.index("started_ns")]) / 1e6
-        empty = rows[:, RESPONSE.index("events")] == 0
+        refused = ~np.isin(rows[:, RESPONSE.index("status")], (200, 204, 304))
+        empty = (rows[:, RESPONSE.index("events")] == 0) & ~refused
         size = rows[:, RESPONSE.index("bytes_received")]
-        for name, which in (("empty response", empty), ("response", ~empty)):
+        for name, which in (
+            ("empty response", empty), ("response", ~empty & ~refused), ("refusal", refused)
+        ):  # fmt: skip
             if which.any():
                 self._merge("GET", name, took_ms[which], int(size[which].sum()))
 

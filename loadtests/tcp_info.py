@@ -12,6 +12,7 @@ from typing import Any
 
 _IPPROTO_TCP, _TCP_INFO = 6, 11
 _LENGTH = 232
+_SILENCE = struct.Struct("@I")  # tcpi_last_data_recv at 52, in ms
 _STATE_CLOSE_WAIT = 8  # the peer's FIN has been received
 # linux/tcp.h, struct tcp_info: tcpi_state at 0; bytes_acked, bytes_received at 120; segs_out, segs_in at 136.
 _COUNTS = struct.Struct("@B119xQQII")
@@ -25,6 +26,17 @@ def read(sock: Any) -> tuple[int, int, int, int] | None:
         return parse(sock.getsockopt(_IPPROTO_TCP, _TCP_INFO, _LENGTH))
     except OSError:
         return None
+
+
+def silent_ms(sock: Any) -> int | None:
+    """How long ago data last came, in ms; None where the kernel does not say."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        found: tuple[int] = _SILENCE.unpack_from(sock.getsockopt(_IPPROTO_TCP, _TCP_INFO, _LENGTH), 52)
+    except (OSError, struct.error):
+        return None
+    return found[0]
 
 
 def parse(info: bytes) -> tuple[int, int, int, int] | None:

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 
 __all__ = [
     "Address", "Answer", "Backoff", "Beat", "Begin", "Client", "Close", "Command", "Connect", "Connected", "Data",
-    "Emit", "Eof", "Failed", "Input", "Mark", "Patience", "Progress", "ProtocolError", "Publication", "Publish",
-    "Published", "Send", "Stop", "Subscriber", "Timer", "Wake",
+    "Deadline", "Emit", "Eof", "Failed", "Input", "Mark", "Patience", "Progress", "ProtocolError", "Publication",
+    "Publish", "Published", "Send", "Stop", "Subscriber", "Timer", "Wake",
 ]  # fmt: skip
 
 
@@ -170,9 +170,28 @@ Input = Connected | Data | Eof | Timer | Failed | Stop | Begin | Publish
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Open a connection (a new attempt: a new row in ``connections``)."""
+    """Open a connection (a new attempt: a new row in ``connections``).
+
+    Time-outs in seconds, 0: none. ``connect_s`` is for TCP; ``handshake_s`` for what follows, TLS included, until
+    ``Mark("subscribed")`` or a ``Deadline``; ``silence_s`` is how long nothing at all may come behind that.
+    """
 
     address: Address
+    connect_s: float = 5.0
+    handshake_s: float = 0.0
+    silence_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Deadline:
+    """If this moment (ns) passes, the connection has ``Failed``, as ``why``; 0: it may.
+
+    A deadline replaces the one before it, and ends with the connection. Drivers look a few times a second: it is no
+    clock, and costs next to nothing for every request.
+    """
+
+    at_ns: int
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,13 +268,21 @@ class Publication:
     row: tuple[int, int, int, int, int, int, int, int]
 
 
-Command = Connect | Send | Wake | Emit | Answer | Mark | Beat | Close | Published | Publication | None
+Command = Connect | Send | Wake | Deadline | Emit | Answer | Mark | Beat | Close | Published | Publication | None
 Client = Generator[Command | tuple[Command, ...], Input, None]
 
 
 @dataclass(slots=True)
 class Progress:
-    """What outlives a connection: the attempt number and the cursor to resume from (None: live only)."""
+    """What outlives a connection: the cursor to resume from (None: live only), the attempt number, where to turn to.
+
+    ``subscribed_ns`` is when this connection was subscribed, 0 before. ``who`` asks now, ``home`` asks when it begins
+    anew; redirections move them, and ``trail`` has the addresses that redirected.
+    """
 
     after: int | None
-    attempt: int = field(default=-1)
+    who: Subscriber
+    home: Subscriber
+    attempt: int = -1
+    subscribed_ns: int = 0
+    trail: list[str] = field(default_factory=list)

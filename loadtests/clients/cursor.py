@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from loadtests.clients import Progress
-from loadtests.clients.lifetime import RECONNECT_NS, Lost
+from loadtests.clients.lifetime import Lost
 
 __all__ = ["held", "refused"]
 
-_BOUND = re.compile(r"\b(oldest|newest)\b\W{1,4}([0-9]{1,18})")
+_BOUND = re.compile(r"\b(oldest|newest)\b\W{1,4}([0-9]{1,18})(?![0-9])")
 
 
 def held(after: int, refusal: str) -> int:
@@ -21,7 +21,7 @@ def held(after: int, refusal: str) -> int:
     bounds = {name: int(seq) for name, seq in _BOUND.findall(refusal)}
     if bounds.keys() != {"oldest", "newest"}:
         return after
-    return max(bounds["oldest"] - 1, min(after, bounds["newest"]))
+    return max(0, bounds["oldest"] - 1, min(after, bounds["newest"]))
 
 
 def refused(progress: Progress, refusal: str, why: str) -> Lost:
@@ -33,4 +33,4 @@ def refused(progress: Progress, refusal: str, why: str) -> Lost:
     before = progress.after
     if before is not None:
         progress.after = held(before, refusal)
-    return Lost(why, retry_ns=RECONNECT_NS if progress.after == before else 0)
+    return Lost(why, prompt=progress.after != before)

@@ -16,7 +16,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from loadtests.clients import Command, Data, Eof, Input, ProtocolError, Subscriber
 from loadtests.clients.lifetime import data_or_leave
 
-__all__ = ["Response", "ResponseWithFields", "exchange", "get"]
+__all__ = ["Response", "exchange", "field_of", "get"]
 
 _HEAD_BYTES = 64 * 2**10
 _RESPONSE_BYTES = 64 * 2**20
@@ -24,6 +24,7 @@ _HEAD_END = b"\r\n\r\n"
 # What else than the end of the connection says where a body ends (RFC 9112 6.3).
 _DELIMITER = re.compile(rb"\r\n(?:content-length|transfer-encoding)[ \t]*:", re.IGNORECASE)
 _INTERIM = re.compile(rb"HTTP/1\.[0-9] 1")
+_FOLDED = re.compile(rb"\r\n[ \t]+")  # a field line that goes on (obs-fold, RFC 9112 5.2)
 
 
 def get(subscriber: Subscriber, *fields: str, keep_alive: bool = True) -> Callable[..., bytes]:
@@ -49,8 +50,9 @@ class Response:
     """The responses on one connection, one after the other.
 
     ``feed`` takes bytes and says whether they complete the response; ``status``, ``body`` and ``keep_alive`` (whether
-    the connection serves another request, RFC 9112 9.3) then hold until bytes of the next one come. ``received_bytes``
-    are the response's, interim ones included. A body without end is taken piece by piece with ``take``.
+    the connection serves another request, RFC 9112 9.3) then hold until bytes of the next one come; ``field`` reads a
+    header field, until the client's next yield. ``received_bytes`` are the response's, interim ones included. A body
+    without end is taken piece by piece with ``take``.
     """
 
     def __init__(self) -> None:
@@ -61,7 +63,9 @@ class Response:
         self.received_bytes = 0
         self._pieces: list[bytes] = []
         self._junk = False
-        self._start: bytes | None = b""  # of a response that did not come whole, until its head has
+        self._start = b""  # of a response that did not come whole, until its head has
+        self._piece: bytes | memoryview = b""  # what came last
+        self._head: bytes | None = None  # the head of one that did not come whole
         self._delimited = False
         self.on_body = self._pieces.append
         self._parser = HttpResponseParser(self)
@@ -94,6 +98,7 @@ class Response:
         """
         if self.complete:
             self._next()
+        self._piece = data
         self.received_bytes += len(data)
         try:
             self._parse(data)
@@ -103,28 +108,29 @@ class Response:
             raise ProtocolError("status 101 without a request to upgrade (RFC 9110 7.8)") from error
         if self._junk:
             raise ProtocolError(f"bytes behind the response with status {self.status}, none were asked for")
-        if not self.complete and (self._start is not None or self.received_bytes > _RESPONSE_BYTES):
-            self._unfinished(data)
+        if not self.complete or self.received_bytes > _HEAD_BYTES:
+            self._limit(data)
         return self.complete
 
     def _next(self) -> None:
         self.headed = self.complete = self._delimited = False
         self.received_bytes = 0
         self._pieces.clear()
-        self._start = b""
+        self._start, self._head = b"", None
 
-    def _unfinished(self, data: bytes | memoryview) -> None:
+    def _limit(self, data: bytes | memoryview) -> None:
         """Limit what is gathered, and note whether the head says where the body ends, which ``eof`` must know."""
         if self.received_bytes > _RESPONSE_BYTES:
             raise ProtocolError(f"a response of over {_RESPONSE_BYTES} bytes")
-        if self._start is None:
+        if self._head is not None:
             return
         self._start += data
-        if self.headed:
-            self._delimited = _DELIMITER.search(_final_head(self._start)) is not None
-            self._start = None
-        elif len(self._start) > _HEAD_BYTES:
+        begin, end = _final_head(self._start) if self.headed else (0, len(self._start))
+        if end > _HEAD_BYTES:
             raise ProtocolError(f"a response's head of over {_HEAD_BYTES} bytes")
+        if self.headed:
+            self._head, self._start = self._start[begin:end], b""
+            self._delimited = _DELIMITER.search(self._head) is not None
 
     def eof(self) -> bool:
         """The connection has ended: whether that completes the response (RFC 9112 6.3, rule 8).
@@ -151,33 +157,32 @@ class Response:
         self.received_bytes = 1  # not 0: a response has begun
         return body
 
-
-class ResponseWithFields(Response):
-    """A response whose header fields are wanted."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._fields: list[tuple[bytes, bytes]] = []
-
-    def on_message_begin(self) -> None:
-        """Forget the last response's fields, or an interim one's."""
-        super().on_message_begin()
-        self._fields.clear()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a field."""
-        self._fields.append((name.lower(), value))
-
     def field(self, name: bytes) -> bytes:
-        """Return a field by its lower-case name, repeated lines joined (RFC 9110 5.3); b"" when it is absent."""
-        return b", ".join(value for key, value in self._fields if key == name)
+        """Return a header field by its lower-case name, repeated lines joined (RFC 9110 5.3); b"" when it is absent."""
+        if self._head is None:  # the response has come in one read, or its head has in the last
+            start = self._start + self._piece[:_HEAD_BYTES]
+            begin, end = _final_head(start)
+            return field_of(start[begin:end], name)
+        return field_of(self._head, name)
 
 
-def _final_head(start: bytes) -> bytes:
-    """Return the head of the final response in a response's first bytes, without the interim ones before it."""
-    while _INTERIM.match(start):
-        start = start.partition(_HEAD_END)[2]
-    return start.partition(_HEAD_END)[0]
+def field_of(head: bytes, name: bytes) -> bytes:
+    """Return a field of a head, start line included, by its lower-case name; b"" when it is absent."""
+    lines = _FOLDED.sub(b" ", head).split(b"\r\n")
+    pairs = (line.partition(b":") for line in lines[1:])
+    return b", ".join(value.strip() for key, _, value in pairs if key.strip().lower() == name)
+
+
+def _final_head(start: bytes) -> tuple[int, int]:
+    """Return where, in a response's first bytes, the head of the final one begins and ends, behind the interim ones."""
+    begin = 0
+    while True:
+        end = start.find(_HEAD_END, begin)
+        if end < 0:
+            return begin, len(start)
+        if not _INTERIM.match(start, begin):
+            return begin, end
+        begin = end + len(_HEAD_END)
 
 
 def exchange(

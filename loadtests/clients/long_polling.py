@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from loadtests.clients import Client, Progress, Send, Subscriber
 from loadtests.clients.http import get
-from loadtests.clients.pulling import past_cursor, pull
+from loadtests.clients.pulling import Ask, Read, past_cursor, pull
 
 __all__ = ["Options", "client"]
 
@@ -30,16 +30,20 @@ class Options:
 
 def client(subscriber: Subscriber, options: Options) -> Client:
     """Return the generator of one subscriber."""
-    request = get(subscriber, keep_alive=options.keep_alive)
     hold = f"hold={options.hold_s:.9f}".rstrip("0").rstrip(".")
     gap_ns = round(options.gap_s * 1e9)
 
-    def ask(progress: Progress, prompt: bool) -> Send:
-        # Without a cursor it is live only: what is published from now on.
-        after = "" if progress.after is None else f"after={progress.after}&"
-        return Send(request(after + ("hold=0" if prompt else hold)))
+    def asking(who: Subscriber) -> tuple[Ask, Read]:
+        request = get(who, keep_alive=options.keep_alive)
+
+        def ask(progress: Progress, prompt: bool) -> Send:
+            # Without a cursor it is live only: what is published from now on.
+            after = "" if progress.after is None else f"after={progress.after}&"
+            return Send(request(after + ("hold=0" if prompt else hold)))
+
+        return ask, past_cursor(who)
 
     def due(at_ns: int) -> int:
         return at_ns + gap_ns
 
-    return pull(subscriber, ask, due, past_cursor(subscriber), keep_alive=options.keep_alive, holds=True)
+    return pull(subscriber, asking, due, keep_alive=options.keep_alive, hold_s=options.hold_s)

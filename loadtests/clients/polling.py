@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from loadtests.clients import Client, Emit, Progress, Send, Subscriber
 from loadtests.clients.event import SEQ, batch_reader
-from loadtests.clients.http import Response, ResponseWithFields, get
+from loadtests.clients.http import Response, get
 from loadtests.clients.pulling import Ask, Due, Read, past_cursor, pull
 
 __all__ = ["Options", "client"]
@@ -48,14 +48,14 @@ def client(subscriber: Subscriber, options: Options) -> Client:
     """Return the generator of one subscriber."""
     interval_ns = round(options.interval_s * 1e9)
     phase_ns = round(random.Random(f"{subscriber.seed}|{subscriber.index}").random() * interval_ns)
-    request = get(subscriber, keep_alive=options.keep_alive)
-    ask, read, answers = (
-        (_past(request, options.limit), past_cursor(subscriber), Response)
-        if options.mode == "cursor"
-        else (*_latest(subscriber, request), ResponseWithFields)
-    )
-    due = _POLICIES[options.policy](interval_ns, phase_ns)
-    return pull(subscriber, ask, due, read, keep_alive=options.keep_alive, answers=answers)
+
+    def asking(who: Subscriber) -> tuple[Ask, Read]:
+        request = get(who, keep_alive=options.keep_alive)
+        if options.mode == "latest":
+            return _latest(who, request)
+        return _past(request, options.limit), past_cursor(who)
+
+    return pull(subscriber, asking, _POLICIES[options.policy](interval_ns, phase_ns), keep_alive=options.keep_alive)
 
 
 # when ---------------------------------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ def _latest(subscriber: Subscriber, request: Callable[..., bytes]) -> tuple[Ask,
 
     def read(response: Response, progress: Progress, at_ns: int) -> tuple[Emit, int]:
         nonlocal send
-        tag = response.field(b"etag") if isinstance(response, ResponseWithFields) else b""
+        tag = response.field(b"etag")
         send = Send(request("", f"If-None-Match: {tag.decode('latin-1')}")) if tag else plain
         rows, last = read_batch(response.body, progress.attempt, at_ns)
         fresh = Emit([row for row in rows if row[SEQ] != progress.after or not row[SEQ]])

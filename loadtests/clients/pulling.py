@@ -6,7 +6,9 @@ Rules
 2. A connection's first request is one that is answered at once: that answer marks the subscriber as subscribed, and
    shows what a connection costs. The pace begins behind it.
 3. Every complete answer is a response row, whatever its status. One that refuses (not 200, 204 or 304) is a failure
-   too: it closes the connection, and the next one asks after a pause; a 410 has said from where on.
+   too: it closes the connection, and the next one asks after a pause; a 410 has said from where on. A 200 that is
+   somebody else's (a captive portal's page) is a failure and no row: it would pass for an empty answer.
+4. An answer has to come within the time the server may hold the request and ``response_s`` more.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from loadtests.clients import (
     Command,
     Connected,
     Data,
+    Deadline,
     Emit,
     Eof,
     Input,
@@ -35,49 +38,59 @@ from loadtests.clients.cursor import refused
 from loadtests.clients.event import SEQ, batch_reader
 from loadtests.clients.http import Response, exchange
 from loadtests.clients.lifetime import Lost, Session, data_or_leave, persistent
+from loadtests.clients.refusal import foreign, refusal
 
-__all__ = ["Ask", "Due", "Read", "past_cursor", "pull"]
+__all__ = ["Ask", "Asking", "Due", "Read", "past_cursor", "pull"]
 
-REFUSED_NS = 1_000_000_000
+_JSON = "application/json"
+_NO_DEADLINE = Deadline(0)
+_IDLE_TIMEOUT = b"HTTP/1.1 408 "
 
 Ask = Callable[[Progress, bool], Send]
 Due = Callable[[int], int]
 Read = Callable[[Response, Progress, int], tuple[Emit, int]]
+Asking = Callable[[Subscriber], tuple[Ask, Read]]
 
 
-def pull(
-    subscriber: Subscriber,
-    ask: Ask,
-    due: Due,
-    read: Read,
-    *,
-    keep_alive: bool,
-    holds: bool = False,
-    answers: type[Response] = Response,
-) -> Client:
+def pull(subscriber: Subscriber, asking: Asking, due: Due, *, keep_alive: bool, hold_s: float = 0.0) -> Client:
     """Return the client that asks, and asks again, until it is stopped.
 
-    ``ask(progress, prompt)`` is the request, ``prompt`` one that is to be answered at once even by a server that
-    ``holds``; ``due(at_ns)`` is when the next one goes, after an answer at ``at_ns`` (what has passed means at once);
-    ``read(response, progress, at_ns)`` gives the rows of a 200, and how many of them are new, and moves the cursor.
+    ``asking(who)`` gives two functions for one address: ``ask(progress, prompt)`` is the request, ``prompt`` one that
+    is to be answered at once even by a server that may hold it ``hold_s``; ``read(response, progress, at_ns)`` gives
+    the rows of a 200, and how many of them are new, and moves the cursor. ``due(at_ns)`` is when the next request goes,
+    after an answer at ``at_ns`` (what has passed means at once).
     """
+    wait_s = subscriber.patience.response_s and hold_s + subscriber.patience.response_s
+    wait_ns, too_late = round(wait_s * 1e9), f"response timeout after {wait_s:g} s"
+    who, (ask, read) = subscriber, asking(subscriber)
 
     def session(progress: Progress, connected: Connected) -> Session:
-        response = answers()
+        nonlocal who, ask, read
+        if progress.who is not who:
+            who, (ask, read) = progress.who, asking(progress.who)
+        response = Response()
         # Without keep-alive only the first connection can afford a request that is not held (rule 2).
-        prompt = first = not holds or keep_alive or progress.attempt == 0
+        prompt = first = not hold_s or keep_alive or progress.attempt == 0
         sent_ns = connected.at_ns
         done: tuple[Command, ...] = ()
         while True:
             request = ask(progress, prompt)
+            # A connection's first answer belongs to its handshake, which the driver has set a deadline.
+            if not (first and keep_alive) and wait_ns:
+                done = (*done, Deadline(sent_ns + wait_ns, too_late))
             at_ns = yield from exchange(response, (*done, request))
             status = response.status
             rows, new = read(response, progress, at_ns) if status == 200 else (None, 0)
+            if rows and not rows[0][SEQ] and (why := foreign(response.field, _JSON)):
+                raise Lost(why)
             answer = Answer((subscriber.index, sent_ns, at_ns, status, new, len(request.data), response.received_bytes))
             done = (rows, answer) if rows else (answer,)
             if status not in (200, 204, 304):
+                lost = _refusal(response, progress, held=bool(hold_s) and not prompt)
                 data_or_leave((yield (*done, Wake(1))))  # hands the row over; then the connection is closed
-                raise _refusal(response, progress)
+                raise lost
+            if not progress.subscribed_ns:
+                progress.subscribed_ns = at_ns
             if first:
                 done = (*done, Mark("upgraded", at_ns), Mark("subscribed", at_ns))
                 prompt = first = False
@@ -88,7 +101,7 @@ def pull(
             if due_ns <= at_ns:
                 sent_ns = at_ns
                 continue
-            event = yield (*done, Wake(due_ns))
+            event = yield (*done, _NO_DEADLINE, Wake(due_ns))
             if type(event) is not Timer:
                 _interrupted(event, due_ns)
             sent_ns, done = event.at_ns, ()
@@ -109,18 +122,21 @@ def past_cursor(subscriber: Subscriber) -> Read:
     return read
 
 
-def _refusal(response: Response, progress: Progress) -> Lost:
+def _refusal(response: Response, progress: Progress, *, held: bool) -> Lost:
     """Return what an answer that is none means; a 410 moves the cursor."""
-    why = f"status {response.status}"
     if response.status == 410:
-        return refused(progress, response.body.decode(errors="replace"), why)
-    return Lost(why, retry_ns=REFUSED_NS)
+        return refused(progress, response.body.decode(errors="replace"), "status 410")
+    return refusal(progress, response.status, response.field, held=held)
 
 
 def _interrupted(event: Input, due_ns: int) -> None:
-    """Raise what an input between an answer and the next request means."""
+    """Raise what an input between an answer and the next request means.
+
+    A server may close an idle connection at any time (RFC 9112 9.5), and may say so by a 408 that nobody asked for
+    (RFC 9110 15.5.9); the next request opens one.
+    """
+    if isinstance(event, Eof) or (isinstance(event, Data) and event.view[: len(_IDLE_TIMEOUT)] == _IDLE_TIMEOUT):
+        raise Lost("closed by the server while idle", failed=False, retry_ns=max(0, due_ns - event.at_ns), prompt=True)
     if isinstance(event, Data):
         raise ProtocolError(f"{len(event.view)} bytes from the server while no request was under way")
-    if isinstance(event, Eof):  # RFC 9112 9.5: an idle connection may be closed at any time; the next request opens one
-        raise Lost("closed by the server while idle", failed=False, retry_ns=max(0, due_ns - event.at_ns))
     data_or_leave(event)

@@ -130,13 +130,13 @@ class _Conversation:
     """
 
     __slots__ = (
-        "_after",
         "_awaited",
         "_channel",
         "_destination",
         "_host",
         "_login",
         "_options",
+        "_progress",
         "beats",
         "frames",
         "stopping",
@@ -144,9 +144,9 @@ class _Conversation:
 
     def __init__(self, subscriber: Subscriber, options: Options, progress: Progress, channel: Channel | None) -> None:
         self._options = options
-        self._after = progress.after
-        self._host = subscriber.address.host
-        self._login = dict(zip(("login", "passcode"), subscriber.login or (), strict=False))
+        self._progress = progress
+        self._host = progress.who.address.host
+        self._login = dict(zip(("login", "passcode"), progress.who.login or (), strict=False))
         self._channel = channel
         self._destination = f"/topic/{subscriber.topic}"
         self.frames = Frames(self._destination, options.offered(), lean=options.ack == "auto")
@@ -169,8 +169,8 @@ class _Conversation:
 
     def _subscribe(self) -> bytes:
         headers = [("id", SUBSCRIPTION), ("destination", self._destination), ("ack", self._options.ack)]
-        if self._after is not None:
-            headers.append(("after", str(self._after)))
+        if self._progress.after is not None:
+            headers.append(("after", str(self._progress.after)))
         if self._options.receipt:
             headers.append(("receipt", _SUBSCRIBED))
         return encode("SUBSCRIBE", headers, self.frames.version)
@@ -182,7 +182,7 @@ class _Conversation:
         if command == "CONNECTED":
             self.beats.agree(headers.get("heart-beat", "0,0"), at_ns)
             said = () if self._options.pipelined else (self.send(self._subscribe()),)
-            marks = () if self._options.receipt else (Mark("subscribed", at_ns),)
+            marks = () if self._options.receipt else (self._subscribed(at_ns),)
             return (*said, *marks, *self.beats.wake())
         if command == "ERROR":
             text = bytes(body[:_ERROR_BYTES]).decode("utf-8", "replace").strip()
@@ -192,12 +192,16 @@ class _Conversation:
             raise ProtocolError(f"RECEIPT for {receipt[:40]!r}, expected {' or '.join(self._awaited) or 'none'}")
         self._awaited.remove(receipt)
         if receipt == _SUBSCRIBED:
-            return (Mark("subscribed", at_ns),)
+            return (self._subscribed(at_ns),)
         if receipt.startswith(_PUBLISHED):
             return (Published(int(receipt.removeprefix(_PUBLISHED)), at_ns),)
         if self._channel is None:
             raise Stopped
         return self._channel.close()
+
+    def _subscribed(self, at_ns: int) -> Mark:
+        self._progress.subscribed_ns = at_ns
+        return Mark("subscribed", at_ns)
 
     def acknowledge(self, messages: list[Mapping[str, str]], at_ns: int) -> Send:
         """Acknowledge every message of a read, in one send."""
@@ -237,7 +241,7 @@ class _Conversation:
 
 def client(subscriber: Subscriber, options: Options) -> Client:
     """Return the generator of one subscriber."""
-    return persistent(subscriber, partial(_session, subscriber, options))
+    return persistent(subscriber, partial(_session, subscriber, options), pushed=True)
 
 
 def _session(subscriber: Subscriber, options: Options, progress: Progress, connected: Connected) -> Session:
@@ -246,7 +250,7 @@ def _session(subscriber: Subscriber, options: Options, progress: Progress, conne
     more: list[Command] = []
     if subscriber.path:
         names = [f"v{version.replace('.', '')}.stomp" for version in options.offered()]
-        channel = yield from upgrade(subscriber, subprotocols=names)
+        channel = yield from upgrade(progress, subprotocols=names)
         first, at_ns = channel.first, channel.upgraded.at_ns
         more.append(channel.upgraded)
     talk = _Conversation(subscriber, options, progress, channel)

@@ -75,16 +75,16 @@ class Options:
 
 def client(subscriber: Subscriber, options: Options) -> Client:
     """Return the generator of one subscriber."""
-    return persistent(subscriber, partial(_session, subscriber, options))
+    return persistent(subscriber, partial(_session, subscriber, options), pushed=True)
 
 
 def _session(subscriber: Subscriber, options: Options, progress: Progress, _: Connected) -> Session:
     query = "" if progress.after is None else f"after={progress.after}"
-    channel = yield from upgrade(subscriber, query, options.offers())
+    channel = yield from upgrade(progress, query, options.offers())
     messages, row, attempt = channel.messages, row_maker(subscriber), progress.attempt
     ping_ns = round(options.ping_interval_s * 1e9)
     unanswered = stopping = idle = False
-    at_ns = channel.upgraded.at_ns
+    at_ns = progress.subscribed_ns = channel.upgraded.at_ns
     # A WebSocket may receive from the moment it is open: that is when it is subscribed.
     more: list[Command] = [channel.upgraded, Mark("subscribed", at_ns)]
     if ping_ns:

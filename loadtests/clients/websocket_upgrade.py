@@ -8,8 +8,10 @@ What remains is ``Channel``: the agreed parameters, frames that are incomplete, 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from websockets.client import ClientProtocol
 from websockets.extensions import Extension
@@ -18,8 +20,10 @@ from websockets.http11 import Response
 from websockets.typing import ExtensionParameter, Subprotocol
 from websockets.uri import WebSocketURI
 
-from loadtests.clients import Beat, Command, Data, Input, Mark, ProtocolError, Send, Stop, Subscriber, Wake
+from loadtests.clients import Beat, Command, Data, Input, Mark, Progress, ProtocolError, Send, Stop, Wake
+from loadtests.clients.http import field_of
 from loadtests.clients.lifetime import Lost, Session, Stopped, data_or_leave
+from loadtests.clients.refusal import refusal
 from loadtests.clients.websocket_frames import (
     CLOSE,
     PING,
@@ -35,6 +39,8 @@ __all__ = ["Channel", "Closed", "Offer", "leave", "upgrade"]
 
 _HEAD_BYTES = 64 * 2**10
 _HEAD_END = b"\r\n\r\n"
+_INTERIM = re.compile(rb"HTTP/1\.1 1(?!01)[0-9][0-9] ")
+_STATUS = re.compile(r"HTTP/1\.1 ([0-9]{3})(?: |$)")
 # Codes with which a server may leave in good order: it has finished, goes away or restarts (RFC 6455 7.4.1, IANA).
 _IN_ORDER = frozenset({1000, 1001, 1012})
 # Nothing may be logged in a driver's callback, whatever level the program has set.
@@ -110,16 +116,17 @@ class Offer(ClientPerMessageDeflateFactory):
 
 
 def upgrade(
-    subscriber: Subscriber,
+    progress: Progress,
     query: str = "",
     extensions: Sequence[Offer] = (),
     subprotocols: Sequence[str] = (),
 ) -> Generator[Command | tuple[Command, ...], Input, Channel]:
     """Open a WebSocket on the connection that stands, and return its ``Channel``.
 
-    ``query`` is added to the subscriber's path. Raises ``Lost`` when the answer is no 101, ``ProtocolError`` when it is
-    one that breaks RFC 6455 4.1.
+    ``query`` is added to the path of who asks (``progress.who``). Raises ``Lost`` when the answer is no 101 (an interim
+    one is none yet, RFC 9110 15.2), ``ProtocolError`` when it is one that breaks RFC 6455 4.1.
     """
+    subscriber = progress.who
     address = subscriber.address
     path, _, fixed = subscriber.path.partition("?")
     protocol = ClientProtocol(
@@ -139,12 +146,14 @@ def upgrade(
         data_or_leave(event)
         if isinstance(event, Data):
             head += event.view
-            end, at_ns = head.find(_HEAD_END), event.at_ns
-            if end < 0 and len(head) > _HEAD_BYTES:
+            while (end := head.find(_HEAD_END)) >= 0 and _INTERIM.match(head):
+                del head[: end + len(_HEAD_END)]
+            at_ns = event.at_ns
+            if (end if end >= 0 else len(head)) > _HEAD_BYTES:
                 raise ProtocolError(f"answer to the upgrade of over {_HEAD_BYTES} bytes")
         command = None
     end += len(_HEAD_END)
-    response = _check(protocol, bytes(head[:end]))
+    response = _check(protocol, bytes(head[:end]), progress)
     agreed = [_deflate(extension) for extension in protocol.extensions]
     names = ", ".join(response.headers.get_all("Sec-WebSocket-Extensions"))
     return Channel(
@@ -155,11 +164,14 @@ def upgrade(
     )
 
 
-def _check(protocol: ClientProtocol, head: bytes) -> Response:
-    """Let ``websockets`` check the answer's head."""
+def _check(protocol: ClientProtocol, head: bytes, progress: Progress) -> Response:
+    """Let ``websockets`` check the answer's head; what is no 101 is a refusal, or a redirection."""
     status_line = head.split(b"\r\n", 1)[0].decode("ascii", "replace")
-    if not status_line.startswith("HTTP/1.1 101 "):
-        raise Lost(f"answered {status_line[:80]}")  # its body would say more, but may be long in coming
+    found = _STATUS.match(status_line)
+    if not found or found[1] != "101":
+        kind = field_of(head, b"content-type").decode("latin-1")
+        why = f"answered {status_line[:80]}" + (f" ({kind[:40]})" if kind else "")  # the body may be long in coming
+        raise refusal(progress, int(found[1]) if found else 0, partial(field_of, head), why=why)
     protocol.receive_data(head)
     (response,) = protocol.events_received() or (None,)
     if protocol.handshake_exc or not isinstance(response, Response):

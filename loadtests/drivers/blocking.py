@@ -27,6 +27,7 @@ from loadtests.clients import (
     Connect,
     Connected,
     Data,
+    Deadline,
     Emit,
     Eof,
     Failed,
@@ -166,6 +167,10 @@ class _Driver:
         self._socket: socket.socket | None = None
         self._row: Connection | None = None
         self._alarm_ns = 0
+        self._goal: Connect | None = None
+        self._deadline = Deadline(0)
+        self._silence_ns = 0  # how long nothing may come; 0: for ever
+        self._heard_ns = 0
         self._next: Input | None = None  # what a command was answered by at once
 
     def perform(self, command: Command | tuple[Command, ...]) -> None:
@@ -184,14 +189,34 @@ class _Driver:
             if self._alarm_ns and self._alarm_ns <= at_ns:
                 self._alarm_ns = 0
                 return Timer(at_ns)
+            if overdue := self._overdue(at_ns):
+                return self._broken(overdue)
             if at_ns >= deadline_ns or (self._socket is None and not self._alarm_ns):
                 return None
             # What TLS has decrypted already makes no socket readable.
             left = isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
-            pause_s = 0.0 if left else (min(self._alarm_ns or deadline_ns, deadline_ns) - at_ns) / 1e9
+            pause_s = 0.0 if left else (self._next_ns(deadline_ns) - at_ns) / 1e9
             readable, _, _ = select.select([self._socket] if self._socket else [], [], [], pause_s)
             if self._socket and (readable or left) and (event := self._receive(self._socket)):
                 return event
+
+    def _overdue(self, at_ns: int) -> str:
+        """Say whose time is up, the client's or the silent peer's; empty when nobody's is."""
+        if 0 < self._deadline.at_ns <= at_ns:
+            return self._deadline.why
+        if self._silence_ns and at_ns >= self._heard_ns + self._silence_ns:
+            return f"silent for {self._silence_ns / 1e9:g} s"
+        return ""
+
+    def _next_ns(self, deadline_ns: int) -> int:
+        """When there is something to do even if nothing comes."""
+        silent_ns = self._heard_ns + self._silence_ns if self._silence_ns else 0
+        return min(at_ns or deadline_ns for at_ns in (deadline_ns, self._alarm_ns, self._deadline.at_ns, silent_ns))
+
+    def _allow(self, from_ns: int, seconds: float, what: str) -> None:
+        self._deadline = Deadline(
+            from_ns + round(seconds * 1e9) if seconds else 0, f"{what} timeout after {seconds:g} s"
+        )
 
     def _receive(self, connection: socket.socket) -> Input | None:
         most = self._read_bytes() if callable(self._read_bytes) else self._read_bytes
@@ -206,6 +231,7 @@ class _Driver:
             self.disconnect("ended by the peer")
             return Eof(at_ns)
         self._data.view, self._data.at_ns = memoryview(self._buffer)[:count], at_ns
+        self._heard_ns = at_ns
         return self._data
 
     def _broken(self, error: str) -> Failed:
@@ -225,6 +251,7 @@ class _Driver:
                 row.bytes_up, row.bytes_down, row.segments_up, row.segments_down = counts
             self._socket.close()
             self._socket = None
+        self._deadline, self._silence_ns = Deadline(0), 0
         row.closed_ns, row.why = now_ns(), why
         self._recorder.connection(row)
 
@@ -235,29 +262,39 @@ class _Driver:
         address: Address = command.address
         self.disconnect("replaced")
         self._attempt += 1
+        self._goal = command
         self._row = Connection(subscriber=self._subscriber, attempt=self._attempt, started_ns=now_ns())
         try:
-            self._socket = socket.create_connection((address.host, address.port), _SOCKET_TIMEOUT_S)
+            self._socket = socket.create_connection((address.host, address.port), command.connect_s or None)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError as error:
+        except TimeoutError:
+            self._next = self._broken(f"connect timeout after {command.connect_s:g} s")
+            return
+        except (OSError, ValueError) as error:  # a label of over 63 characters is the latter
             self._next = self._broken(str(error))
             return
         at_ns = self._row.tcp_ns = now_ns()
+        self._allow(at_ns, command.handshake_s, "handshake")
         if address.tls:
-            self._shake_hands(address.host, self._row)
+            self._shake_hands(command, self._row)
         else:
+            self._socket.settimeout(_SOCKET_TIMEOUT_S)
             self._next = Connected(at_ns, at_ns)
 
-    def _shake_hands(self, host: str, row: Connection) -> None:
+    def _shake_hands(self, command: Connect, row: Connection) -> None:
         """Go over to TLS."""
-        plain = self._socket
+        plain, patience_s = self._socket, command.handshake_s or command.connect_s
         assert plain is not None  # noqa: S101  connect has just opened it
         self._context = self._context or tls.context()
         try:
+            plain.settimeout(patience_s or None)
             self._socket = secure = self._context.wrap_socket(
-                plain, server_hostname=host, suppress_ragged_eofs=False, do_handshake_on_connect=False
+                plain, server_hostname=command.address.host, suppress_ragged_eofs=False, do_handshake_on_connect=False
             )
             secure.do_handshake()
+        except TimeoutError:
+            self._next = self._broken(f"TLS handshake timeout after {patience_s:g} s")
+            return
         except (OSError, ValueError) as error:
             said = tls.explain(error) if isinstance(error, OSError) else error
             self._next = self._broken(f"TLS handshake: {said}")
@@ -283,6 +320,11 @@ class _Driver:
         """Set the timer, or cancel it."""
         self._alarm_ns = command.at_ns
 
+    def deadline(self, command: Deadline) -> None:
+        """Set by when the client must have heard, or cancel it."""
+        if self._row is not None:
+            self._deadline = command
+
     def emit(self, rows: Emit) -> None:
         """Record deliveries."""
         for row in rows:
@@ -306,6 +348,8 @@ class _Driver:
             row.extensions, row.subprotocol = command.extensions, command.subprotocol
             return
         row.subscribed_ns = command.at_ns
+        self._deadline, self._heard_ns = Deadline(0), now_ns()
+        self._silence_ns = round(self._goal.silence_s * 1e9) if self._goal else 0
         if self._socket is not None and (counts := tcp_info.read(self._socket)):
             row.bytes_up_subscribed, row.bytes_down_subscribed = counts[:2]
 
@@ -333,6 +377,7 @@ _PERFORM: dict[type, Callable[[_Driver, Any], None]] = {
     Beat: _Driver.beat,
     Close: _Driver.shut,
     Connect: _Driver.connect,
+    Deadline: _Driver.deadline,
     Emit: _Driver.emit,
     Mark: _Driver.mark,
     Publication: _Driver.publication,

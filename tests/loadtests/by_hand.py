@@ -14,6 +14,7 @@ from loadtests.clients import (
     Connect,
     Connected,
     Data,
+    Deadline,
     Emit,
     Eof,
     Failed,
@@ -54,6 +55,7 @@ class Hand:
         self.publications: list[tuple[int, ...]] = []
         self.connects = self.beats = self.wake_ns = 0
         self.open = self.ended = False
+        self.deadline = Deadline(0)
         self._do(next(client))
 
     def give(self, given: Any) -> None:
@@ -114,6 +116,8 @@ class Hand:
                     self.sent += data
                 case Wake(at_ns):
                     self.wake_ns = at_ns
+                case Deadline():
+                    self.deadline = one
                 case Mark():
                     self.marks.append(one)
                 case Published():

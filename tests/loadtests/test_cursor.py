@@ -6,7 +6,7 @@ import pytest
 
 from loadtests.clients import Progress
 from loadtests.clients.cursor import held, refused
-from loadtests.clients.lifetime import RECONNECT_NS
+from tests.loadtests.by_hand import subscriber
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,9 @@ from loadtests.clients.lifetime import RECONNECT_NS
         (3, "oldest 1 newest 0", 0),  # nothing published yet
         (3, "{'oldest': '5', 'newest': '9'}", 4),
         (3, "oldest 5", 3),
+        (3, "oldest 0 newest 9", 3),
+        (0, "oldest 0 newest 0", 0),  # never below the first
+        (3, f"oldest 5 newest {10**30}", 3),  # no number that a cursor can be
         (3, "coldest 5, newest 9", 3),
         (3, "", 3),
     ],
@@ -27,10 +30,11 @@ def test_a_refused_cursor_moves_into_what_is_held(after, refusal, resumed):
 
 
 @pytest.mark.parametrize(
-    ("after", "refusal", "resumed", "retry_ns"),
-    [(3, "oldest 5 newest 9", 4, 0), (3, "no", 3, RECONNECT_NS), (None, "oldest 5 newest 9", None, RECONNECT_NS)],
+    ("after", "refusal", "resumed", "prompt"),
+    [(3, "oldest 5 newest 9", 4, True), (3, "no", 3, False), (None, "oldest 5 newest 9", None, False)],
 )
-def test_the_next_connection_follows_at_once_when_moving_helped(after, refusal, resumed, retry_ns):
-    progress = Progress(after)
+def test_the_next_connection_follows_at_once_when_moving_helped(after, refusal, resumed, prompt):
+    progress = Progress(after, subscriber(), subscriber())
     lost = refused(progress, refusal, "why")
-    assert (progress.after, lost.why, lost.failed, lost.retry_ns) == (resumed, "why", True, retry_ns)
+    assert (progress.after, lost.why, lost.failed, lost.retry_ns) == (resumed, "why", True, 0)
+    assert lost.prompt is prompt

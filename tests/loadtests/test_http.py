@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests.clients import Address, Data, Eof, Failed, ProtocolError, Send, Stop, Subscriber
-from loadtests.clients.http import Response, ResponseWithFields, exchange, get
+from loadtests.clients.http import Response, exchange, get
 from loadtests.clients.lifetime import Lost, Stopped
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[1\r\n1;x=y\r\n]\r\n0\r\nTrailer: x\r\n\r\n"
@@ -164,7 +164,7 @@ def test_the_end_of_the_connection_before_and_behind_a_response_is_none():
 
 
 def test_fields_by_name():
-    response = ResponseWithFields()
+    response = Response()
     response.feed(EARLY)
     response.feed(b'HTTP/1.1 200 OK\r\nETag: "5"\r\nVary: a\r\nVARY: b\r\nContent-Length: 0\r\n\r\n')
     assert response.field(b"etag") == b'"5"'

@@ -41,7 +41,7 @@ def ready():
 @pytest.mark.parametrize("transport", TRANSPORTS.values(), ids=lambda transport: transport.name)
 def test_every_transport_has_its_user_class(ready, transport, tmp_path):
     done = locust(
-        "--host", ready["http"], "--tcp", ready["tcp"], "-u", "3", "-r", "50", "-t", "2s", "--json",
+        "--host", ready["http"], "--tcp", ready["tcp"], "-u", "3", "-r", "50", "-t", "4s", "--json",
         "--polling-interval-s", "0.1", "--spool", str(tmp_path), transport.user,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -93,7 +93,7 @@ def test_every_transport_speaks_tls_and_shows_its_credentials(guarded, transport
     said, secrets = guarded
     done = locust(
         "--host", said["http"], "--tcp", said["tcp"], "--ca-file", said["tls"]["ca_file"], *secrets,
-        "-u", "3", "-r", "50", "-t", "2s", "--json", "--polling-interval-s", "0.1", "--spool", str(tmp_path),
+        "-u", "3", "-r", "50", "-t", "4s", "--json", "--polling-interval-s", "0.1", "--spool", str(tmp_path),
         transport.user,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -218,10 +218,19 @@ def test_an_idle_connection_may_be_closed_and_the_next_poll_is_not_brought_forwa
     assert hand.asked() == b"/poll/t0?after=0"
 
 
+def test_an_idle_connection_may_be_closed_with_a_status_that_nobody_asked_for():
+    hand = polling(interval_s=10)
+    hand.receive(status(204))
+    due_ns = hand.wake_ns
+    hand.receive(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n")
+    assert [(close.why, close.failed) for close in hand.closes] == [("closed by the server while idle", False)]
+    assert hand.wake_ns == due_ns
+
+
 def test_bytes_while_idle_are_a_failure():
     hand = polling(interval_s=10)
     hand.receive(status(204))
-    hand.receive(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+    hand.receive(b"HTTP/1.1 200 OK\r\n\r\n")
     assert hand.closes[0].failed
     assert "while no request was under way" in hand.closes[0].why
 
@@ -232,7 +241,7 @@ def test_a_refusal_is_a_row_and_a_failure_and_a_pause():
     assert hand.answers[0][3:5] == (503, 0)
     assert (hand.closes[0].why, hand.closes[0].failed) == ("status 503", True)
     assert hand.marks == []
-    assert hand.wake_ns == hand.at_ns + SECOND
+    assert hand.at_ns < hand.wake_ns < hand.at_ns + SECOND // 2
     hand.take()
     hand.ring()
     hand.connect()

@@ -1,12 +1,13 @@
 """What polling and long polling share, with a style of asking made up for the test."""
 
-from loadtests.clients import Connect, Connected, Data, Emit, Mark, Progress, Send, Wake
+from loadtests.clients import Connect, Connected, Data, Deadline, Emit, Mark, Progress, Send, Wake
 from loadtests.clients.http import Response
 from loadtests.clients.pulling import past_cursor, pull
 from tests.loadtests.by_hand import subscriber
 from tests.loadtests.pulling_hand import answer, status
 
 WHO = subscriber("/x")
+SECOND = 1_000_000_000
 
 
 def made(due=lambda at_ns: at_ns, read=None, *, keep_alive=True, holds=False):
@@ -16,8 +17,10 @@ def made(due=lambda at_ns: at_ns, read=None, *, keep_alive=True, holds=False):
         prompts.append(prompt)
         return Send(b"after %d" % (progress.after or 0))
 
-    client = pull(WHO, ask, due, read or past_cursor(WHO), keep_alive=keep_alive, holds=holds)
-    assert next(client) == Connect(WHO.address)
+    client = pull(
+        WHO, lambda _: (ask, read or past_cursor(WHO)), due, keep_alive=keep_alive, hold_s=25.0 if holds else 0.0
+    )
+    assert next(client) == Connect(WHO.address, 5.0, 10.0)
     return client, prompts
 
 
@@ -28,12 +31,13 @@ def data(text, at_ns):
 def test_an_answer_and_the_next_request_are_one_turn():
     client, _ = made()
     assert client.send(Connected(5, 5)) == (Send(b"after 0"),)
-    rows, row, *marks, send = client.send(data(answer(1), 6))
+    rows, row, *marks, deadline, send = client.send(data(answer(1), 6))
     assert isinstance(rows, Emit)
     assert row.row[1:5] == (5, 6, 200, 1)
     assert marks == [Mark("upgraded", 6), Mark("subscribed", 6)]
     assert send == Send(b"after 1")
-    row, send = client.send(data(status(204), 9))  # nothing new: no rows, and nothing to mark
+    assert deadline == Deadline(6 + 10 * SECOND, "response timeout after 10 s")
+    row, _, send = client.send(data(status(204), 9))  # nothing new: no rows, and nothing to mark
     assert row.row[1:5] == (6, 9, 204, 0)
 
 
@@ -61,7 +65,7 @@ def test_who_is_asked_promptly():
 
 
 def test_rows_of_a_batch_and_the_cursor_behind_it():
-    response, progress = Response(), Progress(after=1, attempt=4)
+    response, progress = Response(), Progress(1, WHO, WHO, attempt=4)
     response.feed(answer(1, 2, 3))
     rows, new = past_cursor(WHO)(response, progress, 99)
     assert [(row[1], row[3], row[6]) for row in rows] == [(4, 1, 99), (4, 2, 99), (4, 3, 99)]

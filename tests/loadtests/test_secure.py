@@ -6,43 +6,16 @@ import time
 from contextlib import suppress
 from itertools import count
 
-import gevent
-import msgspec
 import pytest
 
 from loadtests import tls
 from loadtests.clients import Close, Connect, Connected, Data, Eof, Failed, Mark, Send, Timer, Wake
-from loadtests.drivers import blocking, secure
-from loadtests.drivers.eventloop import EventLoop
-from loadtests.records import Connection, Spools
+from loadtests.drivers import secure
+from tests.loadtests.both_drivers import DRIVERS
 from tests.loadtests.tls_peer import ca_file, say_goodbye, server_context, tls_peer
 
 
-def through_blocking(client, context, folder):
-    rows = blocking.Rows()
-    outcome = blocking.run(client, rows, until=lambda: False, timeout_s=5, context=context)
-    return rows.connections, list(outcome.failures)
-
-
-def through_blocking_bytewise(client, context, folder):
-    rows = blocking.Rows()
-    outcome = blocking.run(client, rows, until=lambda: False, timeout_s=5, read_bytes=1, context=context)
-    return rows.connections, list(outcome.failures)
-
-
-def through_eventloop(client, context, folder):
-    loop = EventLoop(Spools(folder), context=context)
-    link = loop.start(client, 0)
-    deadline = time.monotonic() + 5
-    while not link.ended:
-        assert time.monotonic() < deadline, "the client did not come to its end"
-        gevent.sleep(0.002)
-    loop.spools.close()
-    lines = (folder / "0.connections").read_bytes().splitlines()
-    return [msgspec.json.decode(line, type=Connection) for line in lines], list(loop.failures.elements())
-
-
-@pytest.fixture(params=[through_eventloop, through_blocking, through_blocking_bytewise])
+@pytest.fixture(params=DRIVERS)
 def run(request, tmp_path):
     folders = (tmp_path / str(k) for k in count())
     return lambda client, context: request.param(client, context, next(folders))

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.clients.lifetime import RECONNECT_NS
 from loadtests.clients.sse import Options, client
 from tests.loadtests.by_hand import Hand, event, subscriber
 
@@ -101,7 +100,7 @@ def test_a_lost_connection_is_resumed_by_last_event_id_at_the_old_address():
     hand.end()
     assert hand.closes[0].failed
     request, pause_ns = reconnected(hand)
-    assert pause_ns == SECOND
+    assert SECOND < pause_ns < SECOND + SECOND // 2
     assert request.startswith(b"GET /sse/t0?after=5 ")
     assert b"\r\nLast-Event-ID: 7\r\n" in request
     hand.receive(CHUNKED + chunk(b":\n\n"))
@@ -116,14 +115,14 @@ def test_the_servers_retry_is_kept_to_and_outlives_the_connection():
     hand.receive(chunk(b"retry: 20\n\n"))
     for _ in range(2):
         hand.end()
-        assert reconnected(hand)[1] == 20_000_000
+        assert 0 <= reconnected(hand)[1] - 20_000_000 < SECOND
         hand.receive(CHUNKED)
 
 
 def test_until_then_it_is_ours():
     hand = opened(retry_s=3)
     hand.end()
-    assert reconnected(hand)[1] == 3 * SECOND
+    assert 3 * SECOND < reconnected(hand)[1] < 3 * SECOND + SECOND // 2
 
 
 def test_the_end_of_the_stream_is_no_failure_and_loses_nothing():
@@ -148,15 +147,24 @@ def test_anything_but_an_event_stream_is_a_mistake(kind):
     assert "expected text/event-stream" in hand.closes[0].why
     assert hand.closes[0].failed
     assert hand.rows == []
-    assert reconnected(hand)[1] == RECONNECT_NS
+    assert reconnected(hand)[1] > SECOND
 
 
-@pytest.mark.parametrize("code", [204, 302, 404, 503])
+@pytest.mark.parametrize("code", [202, 302, 404, 503])
 def test_another_status_is_a_failure(code):
     hand = sse()
-    hand.receive(b"HTTP/1.1 %d Whatever\r\n%b\r\n" % (code, b"Content-Length: 0\r\n" * (code != 204)))
-    assert [(close.why, close.failed) for close in hand.closes] == [(f"status {code}", True)]
+    hand.receive(b"HTTP/1.1 %d Whatever\r\nContent-Length: 0\r\n\r\n" % code)
+    ((why, failed),) = [(close.why, close.failed) for close in hand.closes]
+    assert why.startswith(f"status {code}")
+    assert failed
     assert hand.marks == []
+
+
+def test_a_204_ends_it_for_good():
+    hand = sse()
+    hand.receive(b"HTTP/1.1 204 No Content\r\n\r\n")
+    assert [(close.why, close.failed) for close in hand.closes] == [("status 204: told not to come back (9.2.1)", True)]
+    assert hand.ended
 
 
 @pytest.mark.parametrize("after", [3, 100])

@@ -187,7 +187,7 @@ def test_a_mistake_is_answered_by_1002_and_followed_by_a_new_connection_that_res
     (close,) = hand.closes
     assert close.failed
     assert "masked frame from the server" in close.why
-    assert hand.wake_ns == 1_000 + SECOND // 2
+    assert 1_000 < hand.wake_ns < 1_000 + SECOND // 2
     hand.ring()
     hand.connect()
     assert hand.connects == 2
@@ -224,12 +224,12 @@ def test_the_servers_close_is_echoed_reported_and_resumed_from(code, reason, fai
 
 
 def test_a_refused_cursor_that_could_be_moved_is_tried_again_at_once():
-    for reason, pause_ns in (("oldest=5 newest=9", 0), ("gone", SECOND // 2)):
+    for reason, at_once in (("oldest=5 newest=9", True), ("gone", False)):
         hand, server = opened()
         server.protocol.send_close(4410, reason)
         hand.receive(server.say())
-        assert hand.connects == (1 if pause_ns else 2)
-        assert hand.wake_ns == (hand.at_ns + pause_ns if pause_ns else 0)
+        assert hand.connects == (2 if at_once else 1)
+        assert bool(hand.wake_ns) is not at_once
 
 
 def test_a_close_without_a_code_is_echoed_by_1000():
