@@ -22,7 +22,6 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 TOPICS = 10  # with fewer topics than this, time is what there is more of
-ANSWERS = (200, 204, 304)  # what answers a request for events; any other status is a failure, and no response
 BATCHES = 32  # parts of a window (or of a ramp of connections) taken as independent
 ANSWERS = (200, 204, 304)  # statuses of answers to a request for events; any other is a refusal or an error
 
@@ -121,7 +120,6 @@ def measure(cell: Cell, *, pulls: bool) -> Measured | None:
     events = inside.assign(place=place).drop_duplicates(["topic", "seq"])
     answers = cell.responses()
     answers = answers[(answers["finished_ns"] >= window.from_ns) & (answers["finished_ns"] < window.to_ns)]
-    answers = answers[answers["status"].isin(ANSWERS)]
     answered, _ = _clusters(cell, window, answers["subscriber"] % cell.topics, answers["finished_ns"])
     refused = ~answers["status"].isin(ANSWERS).to_numpy()
     caught_at, _ = _clusters(cell, window, caught["topic"], caught["received_ns"])

@@ -18,8 +18,7 @@ MS = 1_000_000
 def cell(folder: Path, deliveries=(), responses=(), connections=(), resources=(), **changes) -> Cell:
     """A done cell with one subscriber on topic 0 at 1 Hz; its window is 10 s … 20 s, the feed 0 s … 20 s.
 
-    Deliveries are (subscriber, topic, seq, due_ms, sent_ms, received_ms), responses (subscriber, finished_ms, events)
-    and perhaps the status.
+    Deliveries are (subscriber, topic, seq, due_ms, sent_ms, received_ms), responses (subscriber, finished_ms, events).
     """
     settings = {"feed.topics": 1, "feed.rate_hz": 1.0, "feed.schedule": "poisson", "load.subscribers": 1}
     fields = {
@@ -33,8 +32,8 @@ def cell(folder: Path, deliveries=(), responses=(), connections=(), resources=()
         (i, 0, topic, seq, due * MS, sent * MS, received * MS, 300) for i, topic, seq, due, sent, received in deliveries
     ])  # fmt: skip
     write(folder / "responses.parquet", RESPONSES, [
-        (i, (finished - 1) * MS, finished * MS, *(status or [200 if events else 204]), events, 100, 200)
-        for i, finished, events, *status in responses
+        (i, (finished - 1) * MS, finished * MS, 200 if events else 204, events, 100, 200)
+        for i, finished, events in responses
     ])  # fmt: skip
     blank = dict.fromkeys(CONNECTIONS) | {"extensions": "", "subprotocol": "", "why": "", "attempt": 0}
     rows = [blank | row for row in connections]

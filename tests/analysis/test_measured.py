@@ -38,12 +38,6 @@ def test_first_receipts(pairs, kept, reordered):
     assert late == reordered
 
 
-def test_an_answer_that_is_none_is_neither_a_response_nor_an_empty_one(tmp_path):
-    statuses = (200, 204, 304, 301, 401, 410, 429, 503, 504)
-    m = measure(cell(tmp_path, [], [(0, 15000, 0, status) for status in statuses]), pulls=True)
-    assert (m.responses.sum(), m.empty.sum()) == (3, 3)
-
-
 def test_the_window_is_by_due_time_and_responses_by_their_end(tmp_path):
     m = measure(
         cell(
