@@ -23,8 +23,8 @@ deliveries
     ``seq = 0`` is a *corrupted* delivery: it did not decode, or its checksum failed.
 responses (polling, long polling)
     ``subscriber, started_ns`` (request sent)``, finished_ns, status, events`` (new ones)``, bytes_sent,
-    bytes_received``. A status other than 200, 204 and 304 is no answer to a request for events: its row says what
-    came instead, and counts among neither responses nor empty ones.
+    bytes_received``. Another status than 200, 204 and 304 is a refusal or an error: a request that was
+    answered, and no empty response.
 publishes (only where ``feed.publisher`` is ``subscribers``: each publishes to a topic of its own, ``uN``)
     ``subscriber, seq`` (0: it was not taken, or nobody knows)``, due_ns`` (by the client's own schedule)``, sent_ns``
     (when it went out)``, acknowledged_ns`` (202, RECEIPT)``, status`` (of the HTTP answer; 0: the way has none; -1: it
