@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.load import Cell, Run
-from analysis.measured import Measured
+from analysis.measured import Measured, Sample
 from analysis.statistic import quantile
 from analysis.uncertainty import contradiction
 
@@ -76,14 +76,20 @@ _SEVERITY = ("failed", "skipped", "invalid", "ok")
 
 def _contradiction(repeats: Sequence[Measured], floor_ms: float) -> str:
     """Say which medians differ beyond their errors, by more than lateness is allowed to be and than the floor."""
-    apart = contradiction(repeats, lambda m: m.latency) if repeats else None
+    apart = contradiction(repeats, _headline) if repeats else None
     if apart is None or apart[1] - apart[0] <= max(LATE_SHARE * apart[0], floor_ms):
         return ""
     return f"repeats contradict each other: medians {apart[0]:.3g} and {apart[1]:.3g} ms, beyond 3 standard errors"
 
 
+def _headline(m: Measured) -> Sample:
+    """The latency a cell is about: of what its subscribers published, until they had it back; else of deliveries."""
+    return m.upstream.samples["echo"] if m.cell.publishes_upstream else m.latency
+
+
 def _median_ms(m: Measured) -> float:
-    return float(np.median(m.latency.values)) if len(m.latency.values) else 0.0
+    values = _headline(m).values
+    return float(np.median(values)) if len(values) else 0.0
 
 
 def _too_late(what: str, late_ms: float, m: Measured) -> str:
@@ -113,7 +119,7 @@ def _subscribed(m: Measured) -> str:
 
 def _samples(m: Measured) -> str:
     if m.owed:
-        return "" if len(m.latency.values) else "no deliveries where events were owed"
+        return "" if len(_headline(m).values) else "no deliveries where events were owed"
     return "" if m.connected else "no connections"
 
 
@@ -147,6 +153,11 @@ def _faults(m: Measured) -> str:
     return f"against the owed feed: {', '.join(found)}" if found else ""
 
 
+def _published(m: Measured) -> str:
+    failed = m.upstream.failed
+    return f"{failed} publishes did not go out, were refused or not acknowledged" if failed else ""
+
+
 CHECKS: tuple[Check, ...] = (
     Check("verified", "the server delivered a feed exactly, before timing", _verified),
     Check("subscribed", "every subscriber was subscribed", _subscribed),
@@ -155,6 +166,7 @@ CHECKS: tuple[Check, ...] = (
     Check("load_late", "the load process read when there was something to read", _load_late),
     Check("publish_late", "the server published when events were due", _publish_late),
     Check("clocks", "latencies are longer than the server's clock is uncertain", _clocks),
+    Check("published", "what subscribers were to publish went out and was accepted", _published),
     Check("faults", "nothing was lost, duplicated, reordered or corrupted", _faults),
 )
 

@@ -24,13 +24,14 @@ FORMAT = 1  # the newest results format this program reads
 
 DELIVERIES = ("subscriber", "connection", "topic", "seq", "due_ns", "sent_ns", "received_ns", "bytes")
 RESPONSES = ("subscriber", "started_ns", "finished_ns", "status", "events", "bytes_sent", "bytes_received")
+PUBLISHES = ("subscriber", "seq", "due_ns", "sent_ns", "acknowledged_ns", "status", "bytes_sent", "bytes_received")
 CONNECTIONS = (
-    "subscriber", "attempt", "started_ns", "tcp_ns", "tls_ns", "upgraded_ns", "subscribed_ns", "extensions",
+    "subscriber", "attempt", "purpose", "started_ns", "tcp_ns", "tls_ns", "upgraded_ns", "subscribed_ns", "extensions",
     "subprotocol", "heartbeats", "bytes_up_subscribed", "bytes_down_subscribed", "bytes_up", "bytes_down",
     "segments_up", "segments_down", "closed_ns", "why",
 )  # fmt: skip
 RESOURCES = ("at_ns", "mark", "process", "pid", "cpu_ns", "rss_bytes", "fds", "threads", "kernel_bytes")
-_TEXT = frozenset(("extensions", "subprotocol", "why", "mark", "process"))
+_TEXT = frozenset(("purpose", "extensions", "subprotocol", "why", "mark", "process"))
 
 
 class BadRunError(Exception):
@@ -118,13 +119,18 @@ class Cell:
         """Completed answers to requests for events; int64 columns ``RESPONSES``; none for push transports."""
         return _integers(self.folder / "responses.parquet", RESPONSES)
 
+    @property
+    def publishes_upstream(self) -> bool:
+        """Whether its events are its subscribers' own, each on a topic of its own."""
+        return self.settings.get("feed.publisher") == "subscribers"
+
+    def publishes(self) -> pd.DataFrame:
+        """What the subscribers published, in nullable Int64 columns ``PUBLISHES`` (null: it never came)."""
+        return _nullable_rows(self.folder / "publishes.parquet", PUBLISHES)
+
     def connections(self) -> pd.DataFrame:
         """Connection attempts, columns ``CONNECTIONS``; numbers are nullable Int64 (null: no such phase or count)."""
-        path = self.folder / "connections.parquet"
-        if not path.exists():
-            return pd.DataFrame({name: pd.Series(dtype=_nullable(name)) for name in CONNECTIONS})
-        frame: pd.DataFrame = _parquet(path, CONNECTIONS).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
-        return frame
+        return _nullable_rows(self.folder / "connections.parquet", CONNECTIONS)
 
     def resources(self) -> pd.DataFrame:
         """Samples of the processes, columns ``RESOURCES``; ``mark`` is empty for the periodic ones."""
@@ -302,6 +308,13 @@ def _parquet(path: Path, columns: tuple[str, ...]) -> Any:
     if missing:
         raise BadRunError(f"{path}: no column {', '.join(missing)}; these are not rows of format {FORMAT}")
     return table
+
+
+def _nullable_rows(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    if not path.exists():
+        return pd.DataFrame({name: pd.Series(dtype=_nullable(name)) for name in columns})
+    frame: pd.DataFrame = _parquet(path, columns).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    return frame
 
 
 def _integers(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis import published
 from analysis.load import Cell, Window
 
 Floats = npt.NDArray[np.float64]
@@ -44,6 +45,19 @@ class Faults:
     reordered: float
     corrupted: float
     missed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """What subscribers published: ``planned`` in the window, ``sent`` in it; ``failed`` of the whole feed's.
+
+    ``samples`` by name, of what was due in the window: ``up, acknowledged, echo`` in ms, ``bytes, answer_bytes``.
+    """
+
+    planned: int
+    sent: int
+    failed: int
+    samples: dict[str, Sample]
 
 
 class Moment(NamedTuple):
@@ -79,6 +93,7 @@ class Measured:
     connect: dict[str, Sample]
     connected: int
     heartbeats: float
+    upstream: Upstream
     marks: dict[tuple[str, str], dict[int, Moment]]  # by process and mark, then by pid
 
     @property
@@ -118,13 +133,16 @@ def measure(cell: Cell, *, pulls: bool) -> Measured | None:
     caught = firsts[(firsts["received_ns"] >= window.from_ns) & (firsts["received_ns"] < window.to_ns)]
     place, clusters = _clusters(cell, window, inside["topic"], inside["due_ns"])
     events = inside.assign(place=place).drop_duplicates(["topic", "seq"])
+    events = events[:0] if cell.publishes_upstream else events  # due when the server takes them: never late
+    publishes = published.join(cell, firsts)
     answers = cell.responses()
     answers = answers[(answers["finished_ns"] >= window.from_ns) & (answers["finished_ns"] < window.to_ns)]
     answered, _ = _clusters(cell, window, answers["subscriber"] % cell.topics, answers["finished_ns"])
     refused = ~answers["status"].isin(ANSWERS).to_numpy()
     caught_at, _ = _clusters(cell, window, caught["topic"], caught["received_ns"])
     connections = cell.connections()
-    first = connections[connections["attempt"] == 0].sort_values("started_ns", kind="stable")
+    listening = connections[connections["purpose"] == ""]
+    first = listening[listening["attempt"] == 0].sort_values("started_ns", kind="stable")
     return Measured(
         cell=cell,
         pulls=pulls,
@@ -139,12 +157,24 @@ def measure(cell: Cell, *, pulls: bool) -> Measured | None:
             np.float64
         ),
         refused=int(refused.sum()),
-        faults=_faults(cell, raw, firsts, reordered),
+        faults=_faults(cell, raw, firsts, reordered, publishes),
         connect=_connect(first),
         connected=len(first),
         heartbeats=float(connections["heartbeats"].sum()) if len(connections) else np.nan,
+        upstream=_upstream(cell, window, publishes),
         marks=_marks(cell.resources()),
     )
+
+
+def _upstream(cell: Cell, window: Window, publishes: pd.DataFrame) -> Upstream:
+    inside = published.due_in(publishes, window)
+    place, clusters = _clusters(cell, window, inside["subscriber"], inside["due_ns"])
+    samples = {}
+    for name in ("up_ms", "acknowledged_ms", "echo_ms", "bytes", "answer_bytes"):
+        values = inside[name].to_numpy(np.float64)
+        there = ~np.isnan(values)
+        samples[name.removesuffix("_ms")] = Sample(values[there], place[there], clusters)
+    return Upstream(len(inside), published.sent_in(publishes, window), int((~publishes["ok"]).sum()), samples)
 
 
 def first_receipts(raw: pd.DataFrame) -> tuple[pd.DataFrame, int]:
@@ -204,11 +234,12 @@ def _ages(cell: Cell, window: Window, firsts: pd.DataFrame) -> Sample:
     return Sample(area[who] / held[who], who % cell.topics if apart else who * 0, cell.topics if apart else 1)
 
 
-def _faults(cell: Cell, raw: pd.DataFrame, firsts: pd.DataFrame, reordered: int) -> Faults:
-    if not len(raw) and not any(cell.published.values()):
+def _faults(cell: Cell, raw: pd.DataFrame, firsts: pd.DataFrame, reordered: int, publishes: pd.DataFrame) -> Faults:
+    if not len(raw) and not any(cell.published.values()) and not len(publishes):
         return Faults(np.nan, np.nan, np.nan, np.nan, np.nan)
     corrupted = int((raw["seq"] == 0).sum())
-    unseen = float(_unseen(cell, firsts))
+    # What subscribers published is owed to them, by their own account: the server's would not show what it never took.
+    unseen = float(published.unheard(publishes) if cell.publishes_upstream else _unseen(cell, firsts))
     latest = _latest_state(cell)
     return Faults(
         lost=np.nan if latest else unseen,

@@ -58,6 +58,13 @@ def _connect(phase: str) -> Callable[[Measured], Sample]:
     return lambda m: m.connect[phase]
 
 
+def _upstream(name: str) -> Callable[[Measured], Sample]:
+    return lambda m: m.upstream.samples[name]
+
+
+_UPSTREAM = {name: _upstream(name) for name in ("up", "acknowledged", "echo", "bytes", "answer_bytes")}
+
+
 _CONNECT = {phase: _connect(phase) for phase in ("ready", "tcp", "upgrade", "subscribe", "bytes")}
 
 
@@ -77,6 +84,14 @@ def _window_bytes(*names: str) -> Callable[[Measured], float]:
 
 def _per_delivery(amount: Callable[[Measured], float]) -> Callable[[Measured], float]:
     return lambda m: _per(amount(m), m.received)
+
+
+def _per_publish(amount: Callable[[Measured], float]) -> Callable[[Measured], float]:
+    return lambda m: _per(amount(m), m.upstream.sent)
+
+
+def _if_published(amount: Callable[[Measured], float]) -> Callable[[Measured], float]:
+    return lambda m: amount(m) if m.cell.publishes_upstream else np.nan
 
 
 def _cpu_us(process: str) -> Callable[[Measured], float]:
@@ -114,6 +129,39 @@ _LATENCIES = tuple(
     Metric(f"delivery_ms_p{str(q)[2:].ljust(2, '0')}", "ms", f"delivery latency, p{100 * q:g}",
            f"received - due: {100 * q:g} % of deliveries took no longer", "lower", "deliveries", Quantile(_latency, q))
     for q in (0.5, 0.95, 0.99, 0.999)
+)  # fmt: skip
+
+_FROM_DUE = {"echo": ("echo", "heard back", "the sender's own subscription brought it back (received there)"),
+             "upstream": ("up", "upstream", "the server took it (its sent)"),
+             "acknowledged": ("acknowledged", "acknowledged", "the 202 or the RECEIPT was read")}  # fmt: skip
+
+UPSTREAM: tuple[Metric, ...] = (
+    Metric("publishes", "", "publishes", "events that subscribers were to publish in the window", "", "publishes",
+           Count(_if_published(lambda m: float(m.upstream.planned)))),
+    Metric("publish_failures", "", "publish failures", "never went out, refused, or not acknowledged where the way has"
+           " an acknowledgement, over the whole feed", "lower", "publishes",
+           Count(_if_published(lambda m: float(m.upstream.failed)))),
+    Metric("echo_ms_mean", "ms", "heard back, mean", "from when a subscriber was to publish until its own subscription"
+           " brought it back", "lower", "publishes", Mean(_UPSTREAM["echo"])),
+    *(
+        Metric(f"{name}_ms_p{100 * q:.0f}", "ms", f"{label}, p{100 * q:.0f}", "from when a subscriber was to publish"
+               f" until {until}", "lower", "publishes", Quantile(_UPSTREAM[key], q))
+        for name, (key, label, until) in _FROM_DUE.items() for q in (0.5, 0.95, 0.99)
+    ),
+    Metric("publish_bytes", "B", "bytes of a publish", "the request or frame that publishes, as written: headers in it,"
+           " TLS and connecting not", "lower", "publishes", Mean(_UPSTREAM["bytes"])),
+    Metric("answer_bytes", "B", "bytes of its answer", "the HTTP answer to a POST", "lower", "publishes",
+           Mean(_UPSTREAM["answer_bytes"])),
+    Metric("bytes_up_per_publish", "B", "bytes up per publish", "TCP payload from the client in the window, all of it"
+           " (asking for the echo too) / publishes sent in it", "lower", "run.json",
+           Number(_per_publish(_window_bytes("up")))),
+    Metric("bytes_down_per_publish", "B", "bytes down per publish", "TCP payload to the client in the window, answer"
+           " and echo / publishes sent in it", "lower", "run.json", Number(_per_publish(_window_bytes("down")))),
+    Metric("server_cpu_us_per_publish", "us", "server CPU per publish", "server's user + system time over the window,"
+           " taking, answering and echoing / publishes sent in it", "lower", "resources",
+           Number(_per_publish(_cpu_us("server")))),
+    Metric("load_cpu_us_per_publish", "us", "load CPU per publish", "load processes' user + system time over the window"
+           " / publishes sent in it", "lower", "resources", Number(_per_publish(_cpu_us("load")))),
 )  # fmt: skip
 
 METRICS: tuple[Metric, ...] = (
@@ -185,15 +233,17 @@ METRICS: tuple[Metric, ...] = (
            Count(_if_owed(lambda m: m.faults.corrupted))),
     Metric("missed", "", "missed", "replaced by a newer event before a latest-state poller asked: no fault", "",
            "deliveries", Count(_if_owed(lambda m: m.faults.missed))),
+    *UPSTREAM,
 )  # fmt: skip
 
 BY_NAME: Mapping[str, Metric] = {metric.name: metric for metric in METRICS}
 
 
 def applies(metric: Metric, cell: Cell, *, pulls: bool) -> bool:
-    """Whether a planned cell can have this metric at all: answers need a pull transport, deliveries need events."""
+    """Whether a planned cell can have this metric at all: answers need a pull transport, deliveries events."""
     owed = float(cell.settings.get("feed.rate_hz", 1)) > 0
-    return {"responses": pulls, "deliveries": owed}.get(metric.needs, True)
+    known = {"responses": pulls, "deliveries": owed, "publishes": cell.publishes_upstream}
+    return known.get(metric.needs, True)
 
 
 def values(repeats: Repeats) -> dict[str, float]:

@@ -161,8 +161,9 @@ def connections(plan: Plan, seed: int) -> dict[str, list[object]]:
     up, down = HANDSHAKE_BYTES[plan.transport]
     none = [None] * n
     return {
-        "subscriber": list(range(n)), "attempt": [0] * n, "started_ns": started.tolist(), "tcp_ns": tcp.tolist(),
-        "tls_ns": none, "upgraded_ns": none if plan.transport == "stomp_tcp" else upgraded.tolist(),
+        "subscriber": list(range(n)), "attempt": [0] * n, "purpose": [""] * n, "started_ns": started.tolist(),
+        "tcp_ns": tcp.tolist(), "tls_ns": none,
+        "upgraded_ns": none if plan.transport == "stomp_tcp" else upgraded.tolist(),
         "subscribed_ns": subscribed.tolist(), "extensions": [""] * n, "subprotocol": ["v12.stomp" if stomp else ""] * n,
         "heartbeats": [2] * n, "bytes_up_subscribed": [up] * n, "bytes_down_subscribed": [down] * n,
         "bytes_up": [up * 9] * n, "bytes_down": [down * 90] * n, "segments_up": [20] * n, "segments_down": [200] * n,
@@ -233,7 +234,7 @@ def write_cell(run: Path, plan: Plan, repeat: int, seed: int) -> dict[str, objec
     pq.write_table(pa.table(deliveries), folder / "deliveries.parquet", compression="zstd")
     pq.write_table(pa.table(responses), folder / "responses.parquet", compression="zstd")
     schema = pa.schema([
-        (name, pa.string() if name in ("extensions", "subprotocol", "why") else pa.int64())
+        (name, pa.string() if name in ("purpose", "extensions", "subprotocol", "why") else pa.int64())
         for name in connections(plan, seed)
     ])  # fmt: skip
     pq.write_table(pa.table(connections(plan, seed), schema=schema), folder / "connections.parquet")
