@@ -1,12 +1,16 @@
 """STOMP over both carriers and real sockets: cut anywhere, closed in good order."""
 
 import asyncio
+import ssl
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from servers.stomp import OverTcp
 from servers.stomp_frames import Decoder, Frame
+from servers.websocket_connection import CLOSE_NS
+from tests.servers.fakes import Clock, Transport, make_site
 from tests.servers.harness import Server, run, serving, until
 from tests.servers.test_upgrade import HANDSHAKE
 
@@ -20,14 +24,15 @@ class Peer:
     def __init__(self, send, receive, close) -> None:
         self.send = send
         self.close = close
-        self._receive = receive
+        self.code: int | None = None  # of the close frame
+        self.receive = receive
         self._decoder = Decoder()
         self._frames: list[Frame] = []
 
     async def frame(self) -> Frame | None:
         """The next frame, None at the end."""
         while not self._frames:
-            data = await self._receive()
+            data = await self.receive()
             if not data:
                 return None
             self._frames += self._decoder.feed(data)
@@ -43,7 +48,9 @@ class Peer:
 
 async def over_tcp(server: Server) -> Peer:
     host, port = str(server.ready["tcp"]).rsplit(":", 1)
-    reader, writer = await asyncio.open_connection(host, int(port))
+    tls = server.ready["tls"]
+    context = ssl.create_default_context(cafile=tls["ca_file"]) if tls else None
+    reader, writer = await asyncio.open_connection(host, int(port), ssl=context)
 
     async def send(data):
         writer.write(data)
@@ -61,13 +68,15 @@ async def over_websocket(server: Server) -> Peer:
     async def receive():
         try:
             message = await socket.recv()
-        except ConnectionClosed:
+        except ConnectionClosed as closed:
+            peer.code = closed.rcvd.code
             return b""
         assert isinstance(message, str)
         assert message.count("\0") <= 1, "one frame per message"
         return message.encode()
 
-    return Peer(socket.send, receive, socket.close)
+    peer = Peer(socket.send, receive, socket.close)
+    return peer
 
 
 CARRIERS = pytest.mark.parametrize(
@@ -103,14 +112,100 @@ def test_replay_live_and_goodbye_however_it_is_cut(monkeypatch, name, dial, cut)
     run(test)
 
 
-@CARRIERS
-def test_an_error_arrives_even_when_more_is_on_its_way(monkeypatch, name, dial):
+@pytest.mark.parametrize("argv", [["stomp_tcp"], ["stomp_tcp", "--tls"], ["stomp_websocket"]], ids=" ".join)
+def test_an_error_arrives_even_when_more_is_on_its_way(monkeypatch, argv):
     async def test():
-        async with serving(monkeypatch, name) as server:
-            peer = await dial(server)
+        async with serving(monkeypatch, *argv) as server:
+            peer = await (over_websocket if "stomp_websocket" in argv else over_tcp)(server)
             await peer.send(CONNECT + b"WRONG\n\n\0" + b"SEND\ndestination:/topic/own\n\nx\0" * 1000)
             assert await peer.commands() == ["CONNECTED", "ERROR"]
             await peer.close()
+            assert server.site.counters.drops == {"protocol_error": 1}
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        (b"WRONG\n\n\0", 1002),
+        (b"SEND\ncontent-length:99999\n\n\0", 1009),
+        (b"SEND\n" + b"x" * 20_000, 1009),
+        (b"".join(b"BEGIN\ntransaction:%d\n\n\0" % number for number in range(101)), 1008),
+        (b"SEND\ndestination:/topic/a\n\n\0SEND\ndestination:/topic/b\n\n\0", 1013),
+        (b"DISCONNECT\n\n\0", 1000),
+    ],
+)
+def test_a_websocket_closes_with_the_code_that_says_why(monkeypatch, said, code):
+    async def test():
+        async with serving(monkeypatch, "stomp_websocket", "--published-topics", "1") as server:
+            peer = await over_websocket(server)
+            await peer.send(CONNECT + said)
+            assert await peer.commands() == ["CONNECTED", "ERROR"][: 1 + (code != 1000)]
+            assert peer.code == code
+
+    run(test)
+
+
+@CARRIERS
+def test_who_never_says_connect_hears_an_error(monkeypatch, name, dial):
+    async def test():
+        async with serving(monkeypatch, name, "--handshake", "0.05") as server:
+            peer = await dial(server)
+            assert await peer.commands() == ["ERROR"]
+            assert peer.code in (1008, None)
+            assert server.site.counters.drops == {"handshake_timeout": 1}
+            await peer.close()
+
+    run(test)
+
+
+def test_a_connection_too_many_hears_an_error_and_is_not_counted_as_one(monkeypatch):
+    async def test():
+        async with serving(monkeypatch, "stomp_tcp", "--connections", "1") as server:
+            first = await over_tcp(server)
+            await first.send(CONNECT)
+            assert (await first.frame()).command == "CONNECTED"
+            second = await over_tcp(server)
+            await second.send(CONNECT)
+            answer = await second.frame()
+            assert "more than 1 connections" in answer.headers["message"]
+            assert await second.frame() is None
+            assert server.site.counters.total["stomp_tcp"] == 1
+            assert server.site.counters.drops == {"too_many_connections": 1}
+            await first.close()
+            await until(lambda: not server.site.connections)
+            third = await over_tcp(server)
+            await third.send(CONNECT)
+            assert (await third.frame()).command == "CONNECTED"
+            await third.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize(("half", "ends"), [(True, "eof"), (False, "close")])
+@pytest.mark.parametrize(
+    ("said", "drops"), [(b"WRONG\n\n\0", {"protocol_error": 1}), (b"DISCONNECT\n\n\0", {"close_timeout": 1})]
+)
+def test_a_connection_lingers_for_a_short_time(half, ends, said, drops):
+    async def test():
+        clock, transport, standing = Clock(), Transport(half=half), set()
+        site = make_site(clock)
+        connection = OverTcp(site, standing)
+        connection.connection_made(transport)
+        assert standing == {connection}
+        connection.data_received(CONNECT + said)
+        assert transport.ended == [ends]
+        connection.close()  # a shutdown meanwhile changes nothing
+        connection.sweep(clock.pass_s(CLOSE_NS / 1e9 - 1))
+        connection.data_received(b"SEND\ndestination:/topic/own\n\nx\0")
+        assert transport.ended == [ends]
+        connection.sweep(clock.pass_s(1))
+        assert transport.ended == [ends, "abort"]
+        assert site.counters.drops == drops  # who has got an ERROR is counted for that alone
+        connection.connection_lost(None)
+        assert (standing, site.connections, site.counters.open["stomp_tcp"]) == (set(), 0, 0)
+        assert "own" not in site.feed.topics
 
     run(test)
 
@@ -138,15 +233,16 @@ async def _commands_then_close(peer: Peer) -> list[str]:
     return commands
 
 
-def test_heart_beats_arrive(monkeypatch):
+@CARRIERS
+def test_heart_beats_arrive(monkeypatch, name, dial):
     async def test():
-        async with serving(monkeypatch, "stomp_tcp", "--heartbeat", "0.02") as server:
-            host, port = str(server.ready["tcp"]).rsplit(":", 1)
-            reader, writer = await asyncio.open_connection(host, int(port))
-            writer.write(b"CONNECT\naccept-version:1.2\nhost:test\nheart-beat:0,1\n\n\0")
-            await reader.readuntil(b"\0")
-            assert await reader.readexactly(2) == b"\n\n"
-            writer.close()
+        async with serving(monkeypatch, name, "--heartbeat", "0.02") as server:
+            peer = await dial(server)
+            await peer.send(b"CONNECT\naccept-version:1.2\nhost:test\nheart-beat:0,1\n\n\0")
+            assert (await peer.frame()).command == "CONNECTED"
+            for _ in range(2):
+                assert set(await peer.receive()) == {ord("\n")}
+            await peer.close()
 
     run(test)
 

@@ -1,10 +1,12 @@
 """The STOMP conversation: every command, every mistake, and time that passes when the test says so."""
 
+import asyncio
 import dataclasses
 
 import pytest
 
 from servers.feed import FeedError, StartedError
+from servers.outlet import REPLAY_EVENTS
 from servers.stomp_frames import Frame
 from servers.stomp_session import _REASON
 from tests.servers.stomp_case import HEARTBEAT_S, Case, seqs
@@ -375,3 +377,29 @@ def test_headers_of_a_publisher_reach_subscribers_of_every_version_and_the_repla
         (frame,) = other.heard()
         assert frame.headers[name] == value
     assert case.site.feed.topic("own").latest().headers == (("a:b", "c\nd"),)
+
+
+def test_a_replay_that_the_log_overtakes_ends_in_an_error():
+    async def test():
+        case = Case(log_events=2 * REPLAY_EVENTS)
+        case.publish(2 * REPLAY_EVENTS - 3)
+        case.say("SUBSCRIBE", id="0", destination="/topic/own", after="0")
+        case.transport.queued = case.site.limits.queue_bytes  # it does not read
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert len(case.heard()) == REPLAY_EVENTS
+        case.publish(2 * REPLAY_EVENTS)
+        case.transport.queued = 0
+        while not case.hung_up:  # noqa: ASYNC110 - the outlet looks again after a few ms
+            await asyncio.sleep(0.001)
+        answer = case.over(case.heard(), "overtaken")
+        assert int(answer.headers["oldest"]) > REPLAY_EVENTS + 1
+
+    asyncio.run(asyncio.wait_for(test(), 5))
+
+
+def test_when_all_is_over_time_changes_nothing():
+    case = Case(beats="1,1")
+    case.say("DISCONNECT")
+    assert case.sweep(1000) == b""
+    assert case.site.counters.drops == {}
