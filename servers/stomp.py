@@ -39,6 +39,7 @@ CLOSE_CODES = {
     "request_timeout": POLICY,
     "too_many_subscriptions": POLICY,
     "too_many_transactions": POLICY,
+    "too_fast": POLICY,
     "too_many_topics": TRY_AGAIN,
     "overtaken": TRY_AGAIN,
 }
@@ -63,7 +64,15 @@ class OverWebSocket:
         def hang_up(reason: str) -> None:
             connection.close(CLOSE_CODES.get(reason, PROTOCOL_ERROR), reason)
 
-        carrier = Carrier(connection.outlet, connection.form, connection.frame, hang_up)
+        transport = cast("asyncio.Transport", connection.outlet.transport)
+        carrier = Carrier(
+            connection.outlet,
+            connection.form,
+            connection.frame,
+            hang_up,
+            transport.pause_reading,
+            transport.resume_reading,
+        )
         session = self._sessions[connection] = Session(self._site, carrier)
         connection.on_message = lambda message: session.receive(message.data)
         connection.on_closing = session.end
@@ -101,7 +110,8 @@ class OverTcp(asyncio.Protocol):
             self._outlet.write(error_frame(ProtocolError(f"more than {most} connections; try again later")))
             transport.close()  # it must not linger
             return
-        self._session = Session(self._site, Carrier(self._outlet, "tcp", bytes, self._hang_up))
+        pauses = transport.pause_reading, transport.resume_reading
+        self._session = Session(self._site, Carrier(self._outlet, "tcp", bytes, self._hang_up, *pauses))
         self._open_now.add(self)
         self._site.counters.opened("stomp_tcp")
 

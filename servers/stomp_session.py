@@ -11,7 +11,8 @@ receiver SHOULD be tolerant and take into account an error margin"). What we owe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+import asyncio
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 
 from servers.feed import (
@@ -41,6 +42,7 @@ from servers.stomp_subscriptions import (
 from servers.stomp_transactions import Action, Transactions
 from servers.subscription import Subscription
 
+FRAMES_AT_ONCE = 64  # about a millisecond
 _LF = b"\n"
 
 # What a refusal of the feed is counted as.
@@ -58,12 +60,15 @@ class Carrier:
     """What frames travel on. ``form`` names what ``wrap`` depends on.
 
     ``hang_up`` closes once everything is flushed; it is told the reason of an ERROR, or nothing after DISCONNECT.
+    ``pause`` and ``resume`` are about reading.
     """
 
     outlet: Outlet
     form: Hashable
     wrap: Callable[[bytes], bytes]
     hang_up: Callable[[str], None]
+    pause: Callable[[], None]
+    resume: Callable[[], None]
 
 
 class Session:
@@ -81,6 +86,7 @@ class Session:
         "_site",
         "_subscribed",
         "_transactions",
+        "_waiting",
         "connected",
         "ended",
     )  # fmt: skip
@@ -99,6 +105,7 @@ class Session:
         self._expect_ns = 0  # the peer does
         self._subscribed: dict[str, Subscribed] = {}
         self._transactions = Transactions()
+        self._waiting = False  # frames that have come, for the loop to return to them
 
     @property
     def expects_beats(self) -> bool:
@@ -107,19 +114,39 @@ class Session:
 
     def receive(self, data: bytes) -> None:
         """Take bytes: frames, pieces of frames, heart-beats."""
-        self._heard_ns = now_ns = self._feed.clock()
         if self.ended:
             return
+        if not self._waiting:
+            self._go_on(self._decoder.feed(data))
+        elif self._decoder.hold(data) > (most := self._site.limits.message_bytes):
+            # Reading is paused; so much can only come out of compressed messages that were read at once.
+            self._fail(ProtocolError(f"more than {most} bytes of frames at once", reason="too_fast"))
+
+    def _go_on(self, frames: Iterator[Frame]) -> None:
+        """Carry frames out, some at a time: a client that floods us is slow, and others are not late."""
+        more = not self.ended and self._carry_out(frames)
+        if more:
+            asyncio.get_running_loop().call_soon(self._go_on, frames)
+        if more != self._waiting:
+            self._waiting = more
+            (self._carrier.pause if more else self._carrier.resume)()
+
+    def _carry_out(self, frames: Iterator[Frame]) -> bool:
+        """Carry out ``FRAMES_AT_ONCE``; returns whether there may be more."""
+        self._heard_ns = now_ns = self._feed.clock()
+        count = 0
         try:
-            for frame in self._decoder.feed(data):
+            for frame in frames:
                 self._begun_ns = 0
                 self._take(frame)
-                if self.ended:
-                    return
+                count += 1
+                if self.ended or count == FRAMES_AT_ONCE:
+                    return not self.ended
         except ProtocolError as error:
             self._fail(error)
         if self.connected:
             self._begun_ns = (self._begun_ns or now_ns) if self._decoder.partial else 0
+        return False
 
     def end(self) -> None:
         """Write nothing from now on; open transactions are "implicitly aborted" (BEGIN)."""

@@ -44,7 +44,8 @@ async def converse(data: bytes) -> None:
 
     for number in range(3):
         site.feed.publish("own", f"data {number}")
-    session = Session(site, Carrier(Outlet(site, transport), "tcp", bytes, hang_up))
+    pauses = transport.pause_reading, transport.resume_reading
+    session = Session(site, Carrier(Outlet(site, transport), "tcp", bytes, hang_up, *pauses))
     for piece in [CONNECTS[first % 4], *pieces(expand(data[2:], WORDS), [size, size % 7, 200])]:
         session.receive(piece)
         await asyncio.sleep(0)  # a replay goes on

@@ -24,7 +24,10 @@ class Case:
         self.site.options.login = login
         self.transport = Transport()
         self.hung_up: list[str] = []
-        self.session = Session(self.site, Carrier(Outlet(self.site, self.transport), "tcp", bytes, self.hung_up.append))
+        transport = self.transport
+        pauses = transport.pause_reading, transport.resume_reading
+        carrier = Carrier(Outlet(self.site, transport), "tcp", bytes, self.hung_up.append, *pauses)
+        self.session = Session(self.site, carrier)
         self.publish(3)
         if version is not None:
             (answer,) = self.say("CONNECT", **{"accept-version": version, "host": "test", "heart-beat": beats})

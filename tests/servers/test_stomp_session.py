@@ -8,7 +8,7 @@ import pytest
 from servers.feed import FeedError, StartedError
 from servers.outlet import REPLAY_EVENTS
 from servers.stomp_frames import Frame
-from servers.stomp_session import _REASON
+from servers.stomp_session import _REASON, FRAMES_AT_ONCE
 from tests.servers.stomp_case import HEARTBEAT_S, Case, seqs
 
 
@@ -403,3 +403,75 @@ def test_when_all_is_over_time_changes_nothing():
     case.say("DISCONNECT")
     assert case.sweep(1000) == b""
     assert case.site.counters.drops == {}
+
+
+SEND = b"SEND\ndestination:/topic/own\n\nx\0"
+
+
+def test_a_flood_is_carried_out_a_little_at_a_time_and_in_order():
+    async def test():
+        case = Case()
+        case.raw(SEND * (2 * FRAMES_AT_ONCE) + SEND[:9])
+        own = case.site.feed.topic("own")
+        for round_ in (1, 2):
+            assert own.newest == 3 + round_ * FRAMES_AT_ONCE
+            assert case.transport.paused
+            if round_ == 1:
+                case.raw(SEND[9:] + b"DISCONNECT\nreceipt:r\n\n\0" + SEND)
+            await asyncio.sleep(0)
+        assert own.newest == 3 + 2 * FRAMES_AT_ONCE + 1
+        assert not case.transport.paused
+        assert [frame.command for frame in case.heard()] == ["RECEIPT"]
+        assert case.hung_up == [""]
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("last", [b"", b"SEND"])
+def test_while_it_waits_no_time_passes_for_the_peer(last):
+    async def test():
+        case = Case(beats="1,0", request_s=5)
+        case.raw(SEND * FRAMES_AT_ONCE + last)
+        case.session.sweep(case.clock.pass_s(1.9 * HEARTBEAT_S))
+        await asyncio.sleep(0)
+        assert case.sweep(4.9) == b""
+        assert case.hung_up == []
+        case.session.sweep(case.clock.pass_s(0.2))
+        assert case.hung_up == (["request_timeout"] if last else [])
+
+    asyncio.run(test())
+
+
+def test_a_mistake_at_the_end_of_a_flood_lets_the_peer_read_it():
+    async def test():
+        case = Case()
+        case.raw(SEND * FRAMES_AT_ONCE + b"WRONG\n\n\0")
+        await asyncio.sleep(0)
+        case.over(case.heard(), "protocol_error")
+        assert not case.transport.paused  # or its end would never be seen
+
+    asyncio.run(test())
+
+
+def test_an_end_in_the_middle_of_a_flood():
+    async def test():
+        case = Case()
+        case.raw(SEND * (2 * FRAMES_AT_ONCE))
+        case.session.end()
+        await asyncio.sleep(0)
+        assert not case.transport.paused
+        assert case.site.feed.topic("own").newest == 3 + FRAMES_AT_ONCE
+
+    asyncio.run(test())
+
+
+def test_what_waits_is_bounded():
+    async def test():
+        case = Case(message_bytes=2000)
+        for _ in range(10):  # messages that were read at once
+            case.session.receive(SEND * FRAMES_AT_ONCE)
+        case.over(case.heard(), "too_fast")
+        await asyncio.sleep(0)
+        assert not case.transport.paused
+
+    asyncio.run(test())
