@@ -39,7 +39,6 @@ CLOSE_CODES = {
     "request_timeout": POLICY,
     "too_many_subscriptions": POLICY,
     "too_many_transactions": POLICY,
-    "too_fast": POLICY,
     "too_many_topics": TRY_AGAIN,
     "overtaken": TRY_AGAIN,
 }
@@ -64,14 +63,8 @@ class OverWebSocket:
         def hang_up(reason: str) -> None:
             connection.close(CLOSE_CODES.get(reason, PROTOCOL_ERROR), reason)
 
-        transport = cast("asyncio.Transport", connection.outlet.transport)
         carrier = Carrier(
-            connection.outlet,
-            connection.form,
-            connection.frame,
-            hang_up,
-            transport.pause_reading,
-            transport.resume_reading,
+            connection.outlet, connection.form, connection.frame, hang_up, connection.hold, connection.go_on
         )
         session = self._sessions[connection] = Session(self._site, carrier)
         connection.on_message = lambda message: session.receive(message.data)

@@ -158,11 +158,6 @@ class Decoder:
         """Whether a frame has begun that has not ended."""
         return self._inside or bool(self._buffer)
 
-    def hold(self, data: bytes) -> int:
-        """Take bytes for the ``feed`` that is not exhausted yet; returns how many it has still to look at."""
-        self._buffer += data
-        return len(self._buffer)
-
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Take bytes; yield the frames they complete. Raises ProtocolError behind the last good frame."""
         self._buffer += data

@@ -56,6 +56,7 @@ class Connection:
         "_decoder",
         "_deflater",
         "_heard_ns",
+        "_held",
         "_loop",
         "_min_bytes",
         "_pinged_ns",
@@ -83,6 +84,7 @@ class Connection:
         self._request_ns = round(site.limits.request_s * 1e9)
         self._begun_ns = 0  # when what is not whole yet began
         self._heard_ns = self._clock()
+        self._held = False  # by the owner, who is busy
         self._pinged_ns = 0  # when the ping that waits for an answer was sent
         self._deadline_ns = 0  # of closing; 0 while open
         self._min_bytes = settings.min_bytes
@@ -128,7 +130,7 @@ class Connection:
                     self._take(event)
                 if not decoder.in_message:
                     self._begun_ns = 0
-                if self._clock() >= end_ns:
+                if self._held or self._clock() >= end_ns:
                     self._transport.pause_reading()
                     self._loop.call_soon(self._read_on)
                     return
@@ -136,8 +138,17 @@ class Connection:
             self._fail(error, REASONS[error.code])
         self._begun_ns = (self._begun_ns or self._heard_ns) if decoder.pending else 0
 
+    def hold(self) -> None:
+        """Take nothing more until ``go_on``: the owner is still busy with this message."""
+        self._held = True
+
+    def go_on(self) -> None:
+        """Take what has come meanwhile, and what comes."""
+        self._held = False
+        self._loop.call_soon(self._read_on)
+
     def _read_on(self) -> None:
-        if not self.lost.done():
+        if not self._held and not self.lost.done():
             self._transport.resume_reading()  # nothing comes before this turn is over
             self._read(b"", self._clock() + TURN_NS)
 

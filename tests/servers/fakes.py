@@ -12,8 +12,10 @@ class Clock:
 
     def __init__(self) -> None:
         self.now_ns = 10**9
+        self.tick_ns = 0  # that pass by themselves at every look
 
     def __call__(self) -> int:
+        self.now_ns += self.tick_ns
         return self.now_ns
 
     def pass_s(self, seconds: float) -> int:

@@ -1,6 +1,7 @@
 """STOMP over both carriers and real sockets: cut anywhere, closed in good order."""
 
 import asyncio
+import json
 import ssl
 
 import pytest
@@ -274,5 +275,43 @@ def test_a_tcp_client_that_leaves_is_forgotten(monkeypatch):
             await until(lambda: not server.site.counters.open["stomp_tcp"])
             server.publish(1)
             assert server.site.counters.drops == {}
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["stomp_tcp"], ["stomp_tcp", "--tls"], ["stomp_websocket"], ["stomp_websocket", "--no-deflate"]],
+    ids=" ".join,
+)
+def test_a_flood_is_carried_out_and_others_have_their_turn(monkeypatch, argv):
+    """Everything sent counts, in order, and meanwhile the loop goes round."""
+    rounds = 0
+
+    async def count():
+        nonlocal rounds
+        while True:
+            await asyncio.sleep(0)
+            rounds += 1
+
+    async def test():
+        async with serving(monkeypatch, *argv) as server:
+            peer = await (over_websocket if "stomp_websocket" in argv else over_tcp)(server)
+            counting = asyncio.ensure_future(count())
+            await peer.send(CONNECT)
+            for first in range(0, 6000, 2000):  # 2000 frames in a message
+                frames = (b"SEND\ndestination:/topic/own\n\n%d\0" % number for number in range(first, first + 2000))
+                await peer.send(b"".join(frames))
+            await peer.send(b"DISCONNECT\nreceipt:r\n\n\0")
+            assert await peer.commands() == ["CONNECTED", "RECEIPT"]
+            counting.cancel()
+            topic = server.site.feed.topic("own")
+            assert topic.newest == 6000
+            assert [json.loads(event.json)["data"] for event in topic.since(5990)] == [
+                str(n) for n in range(5990, 6000)
+            ]
+            assert server.site.counters.drops == {}
+            assert rounds > 6
+            await peer.close()
 
     run(test)

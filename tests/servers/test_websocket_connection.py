@@ -198,6 +198,28 @@ def test_a_flood_has_its_turn_and_no_more(loop, frame):
     assert case.transport.ended == []
 
 
+def test_an_owner_who_is_busy_gets_nothing_until_it_goes_on(loop):
+    case = Case()
+
+    def take(message):
+        case.messages.append(message)
+        case.connection.hold()
+
+    case.connection.on_message = take
+    case.receive(masked(TEXT, b"one") + masked(TEXT, b"two") + masked(PING, b"ping"))
+    one_round(loop)
+    assert [message.data for message in case.messages] == [b"one"]
+    assert not case.transport.reading
+    case.connection.go_on()
+    one_round(loop)
+    assert [message.data for message in case.messages] == [b"one", b"two"]
+    assert case.transport.take() == b""
+    case.connection.go_on()
+    one_round(loop)
+    assert case.transport.take() == encode(PONG, b"ping")
+    assert case.transport.reading
+
+
 def test_a_connection_that_was_lost_in_its_turn_is_not_read_on(loop):
     case = Case()
     case.connection.on_message = lambda _: case.clock.pass_s(1)
