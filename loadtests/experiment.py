@@ -127,7 +127,8 @@ def read(path: Path, *, suite: str = "default", assignments: Iterable[str] = ())
     for override in overrides:
         document = _merged(document, override)
     also = document.pop("also", also)
-    besides = [functools.reduce(_merged, overrides, table) for table in also]
+    of_cells = [{key: value for key, value in one.items() if key not in {*TOP, *_FREE, "also"}} for one in overrides]
+    besides = [functools.reduce(_merged, of_cells, table) for table in also]
     return _experiment(path, source, document, besides)
 
 

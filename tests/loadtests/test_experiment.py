@@ -246,7 +246,7 @@ def test_an_override_holds_beside_the_grid_too(tmp_path):
     path = write(tmp_path, ALSO)
     assert experiment.read(path, suite="smoke").also == ()
     assert experiment.read(path, assignments=["also=[]"]).axes == ("load.subscribers",)
-    (beside,) = experiment.read(path, assignments=["load.subscribers=7"]).also
+    (beside,) = experiment.read(path, assignments=["load.subscribers=7", "repeats=2", "seed=3"]).also
     assert beside.values["load.subscribers"] == (7,)
     (beside,) = experiment.only(experiment.read(path), ["sse"]).also
     assert beside.transports == ("sse",)
