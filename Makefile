@@ -9,10 +9,10 @@ RUN    ?= results/latest
 PIP    := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke test check serve watch report yardstick notebooks clean
+.PHONY: help setup bench smoke test check serve watch report yardstick conformance notebooks clean
 
 help: ## print what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "pushbench: $(PYTHON) is missing or older than 3.11; install Python 3.11 or newer, or name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
@@ -40,6 +40,9 @@ test: $(VENV)/.dev ## run every test
 
 yardstick: $(VENV)/.dev ## CPU per delivery and per poll beside a bare C epoll loop and geventhttpclient
 	@$(BIN)/python benchmarks/compare.py $(ARGS)
+
+conformance: $(VENV)/.dev ## Autobahn's cases against our WebSocket server and client (half an hour)
+	@$(BIN)/python -m tests.conformance $(ARGS)
 
 check: $(VENV)/.dev ## ruff, mypy --strict, the layers
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -277,6 +277,8 @@ def _session(subscriber: Subscriber, options: Options, progress: Progress, conne
                                 unacknowledged.append(headers)
                         else:
                             more += talk.answer(command, headers, body, at_ns)
+                if channel and channel.messages.broken:
+                    raise channel.messages.broken
                 if unacknowledged:
                     more.append(talk.acknowledge(unacknowledged, at_ns))
                     unacknowledged.clear()

@@ -107,6 +107,8 @@ def _session(subscriber: Subscriber, options: Options, progress: Progress, _: Co
                         rows.append(row(payload, attempt, at_ns))
                     else:
                         more += channel.control(opcode, payload)
+                if messages.broken:
+                    raise messages.broken
             except (Closed, ProtocolError) as error:
                 why = error
             idle = messages.idle

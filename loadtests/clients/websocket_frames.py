@@ -2,7 +2,8 @@
 
 The rule: a plain, unfragmented text frame that lies whole in the view just read is handed on as a slice of that view;
 everything else (control frames, fragments, deflate, frames cut by a read) is copied and takes the general path. Both
-enforce the same clauses of RFC 6455 and RFC 7692 and name them; a frame is refused as soon as its header is read.
+enforce the same clauses of RFC 6455 and RFC 7692 and name them; a frame is refused as soon as its header is read, and
+what came whole before it is returned whichever way the bytes were cut.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ __all__ = [
     "PONG",
     "TEXT",
     "Deflate",
+    "FrameError",
     "Message",
     "Messages",
     "encode",
@@ -41,10 +43,22 @@ _LENGTHS = {126: (struct.Struct("!H"), 126), 127: (struct.Struct("!Q"), 65536)}
 # RFC 6455 7.4 and IANA's registry: 1004, 1005, 1006 and 1015 never stand in a frame; 3000-4999 are open.
 _CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})
 
+_INVALID_DATA, _TOO_BIG = 1007, 1009
+_TAIL = b"\0\0\xff\xff"  # every message's, which does not travel (RFC 7692 7.2.1)
+_FINAL_BLOCKS = 32  # that one message may have; each costs a new stream
+
 MAX_MESSAGE_BYTES = 16 * 2**20
 
 Message = tuple[int, memoryview | bytes]
 """Opcode (TEXT, BINARY, CLOSE, PING or PONG) and payload; a view is valid as long as the one it was cut from."""
+
+
+class FrameError(ProtocolError):
+    """What a server must not send, and the close code that says so when it is not 1002 (RFC 6455 7.4.1)."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +79,26 @@ class _Inflater:
         self._context: zlib._Decompress | None = None  # kept between messages only when the context is taken over
 
     def inflate(self, payload: bytes, limit_bytes: int) -> bytes:
-        """Return a message's plain payload; ``ProtocolError`` when it does not inflate or exceeds ``limit_bytes``."""
-        stream = self._context or zlib.decompressobj(-self._agreed.window_bits)
-        try:
-            plain = stream.decompress(payload + b"\0\0\xff\xff", limit_bytes + 1)
-        except zlib.error as error:
-            raise ProtocolError(f"compressed message of {len(payload)} bytes: {error} (RFC 7692 7.2.2)") from error
-        if len(plain) > limit_bytes:
-            raise ProtocolError(f"message of {len(payload)} bytes inflates to over {limit_bytes} bytes")
-        if not self._agreed.no_context_takeover:
-            if stream.eof:
-                raise ProtocolError(
-                    "a final DEFLATE block ends the context that was to be taken over (RFC 7692 7.2.3.5)"
-                )
-            self._context = stream
+        """Return a message's plain payload; ``FrameError`` when it does not inflate or exceeds ``limit_bytes``."""
+        window_bits = self._agreed.window_bits
+        plain, pending = b"", payload + _TAIL
+        for _ in range(_FINAL_BLOCKS):
+            stream = self._context or zlib.decompressobj(-window_bits)
+            try:
+                plain += stream.decompress(pending, limit_bytes - len(plain) + 1)
+            except zlib.error as error:
+                what = f"compressed message of {len(payload)} bytes: {error} (RFC 7692 7.2.2)"
+                raise FrameError(what, _INVALID_DATA) from error
+            if len(plain) > limit_bytes:
+                raise FrameError(f"message of {len(payload)} bytes inflates to over {limit_bytes} bytes", _TOO_BIG)
+            if not stream.eof:
+                break
+            # A final block ends zlib's stream, but neither the message nor the window (RFC 7692 7.2.3.4).
+            pending = stream.unused_data
+            self._context = zlib.decompressobj(-window_bits, zdict=plain[-(1 << window_bits) :])
+        else:
+            raise FrameError(f"over {_FINAL_BLOCKS} final DEFLATE blocks in a message", _INVALID_DATA)
+        self._context = None if self._agreed.no_context_takeover else stream
         return plain
 
 
@@ -100,10 +120,11 @@ def single(view: memoryview) -> memoryview | None:
 class Messages:
     """Turn what a server sends after the handshake into messages, whichever way it was cut.
 
-    ``limit_bytes`` bounds a message, compressed as well as plain.
+    ``limit_bytes`` bounds a message, compressed as well as plain. ``broken`` is the server's mistake, from then on
+    nothing is read; nor is anything behind its close frame, which means nothing (RFC 6455 1.4).
     """
 
-    __slots__ = ("_closed", "_deflated", "_fragments", "_inflater", "_kind", "_limit", "_need", "_rest")
+    __slots__ = ("_closed", "_deflated", "_fragments", "_inflater", "_kind", "_limit", "_need", "_rest", "broken")
 
     def __init__(self, deflate: Deflate | None = None, limit_bytes: int = MAX_MESSAGE_BYTES) -> None:
         self._inflater = _Inflater(deflate) if deflate else None
@@ -113,7 +134,8 @@ class Messages:
         self._fragments = bytearray()  # the payload of a fragmented message so far
         self._kind = CONTINUATION  # that message's opcode; CONTINUATION when there is none
         self._deflated = False
-        self._closed = False
+        self._closed = False  # whether there is nothing more to read
+        self.broken: ProtocolError | None = None
 
     @property
     def idle(self) -> bool:
@@ -121,14 +143,20 @@ class Messages:
         return not (self._rest or self._kind or self._closed)
 
     def feed(self, view: memoryview) -> list[Message]:
-        """Return the messages that ``view`` completes, in order.
-
-        Raises ``ProtocolError`` at what a server must not send; nothing of that view is returned then.
-        """
+        """Return the messages that ``view`` completes, in order; what a server must not send ends in ``broken``."""
         messages: list[Message] = []
+        try:
+            self._feed(view, messages)
+        except ProtocolError as error:
+            self.broken, self._closed = error, True
+            self._rest.clear()
+            self._fragments.clear()
+        return messages
+
+    def _feed(self, view: memoryview, messages: list[Message]) -> None:
         at, size, limit = 0, len(view), self._limit
-        while True:
-            if not self._rest and self._kind == CONTINUATION and not self._closed:
+        while not self._closed:
+            if not self._rest and self._kind == CONTINUATION:
                 while size - at >= 4 and view[at] == _PLAIN_TEXT:
                     length = view[at + 1]
                     start = at + 2
@@ -150,7 +178,7 @@ class Messages:
                     messages.append((TEXT, payload))
                     at = end
             if at == size:
-                return messages
+                return
             piece = view[at : at + self._need - len(self._rest)]
             self._rest += piece
             at += len(piece)
@@ -178,8 +206,6 @@ class Messages:
 
     def _check_start(self, first: int, second: int) -> None:
         """Refuse the first two bytes of a frame that cannot stand here."""
-        if self._closed:
-            raise ProtocolError(f"frame 0x{first:02x} after the close frame (RFC 6455 5.5.1)")
         self._check_first(first)
         if second & _MASKED:
             raise ProtocolError("masked frame from the server (RFC 6455 5.1)")
@@ -198,7 +224,7 @@ class Messages:
                 raise ProtocolError(f"length {length} has its most significant bit set (RFC 6455 5.2)")
         size = length if first & 0x8 else len(self._fragments) + length
         if size > self._limit:
-            raise ProtocolError(f"message of at least {size} bytes, expected at most {self._limit}")
+            raise FrameError(f"message of at least {size} bytes, expected at most {self._limit}", _TOO_BIG)
         return length
 
     def _check_first(self, first: int) -> None:
@@ -243,8 +269,9 @@ class Messages:
         return kind, payload
 
 
-def _not_utf8(payload: memoryview | bytes, error: UnicodeDecodeError) -> ProtocolError:
-    return ProtocolError(f"text message of {len(payload)} bytes: {error.reason} at {error.start} (RFC 6455 8.1)")
+def _not_utf8(payload: memoryview | bytes, error: UnicodeDecodeError) -> FrameError:
+    what = f"text message of {len(payload)} bytes: {error.reason} at {error.start} (RFC 6455 8.1)"
+    return FrameError(what, _INVALID_DATA)
 
 
 def parse_close(payload: bytes | memoryview) -> tuple[int, str]:
@@ -259,7 +286,8 @@ def parse_close(payload: bytes | memoryview) -> tuple[int, str]:
     try:
         return code, str(payload[2:], "utf-8")
     except UnicodeDecodeError as error:
-        raise ProtocolError(f"close reason: {error.reason} at {error.start} (RFC 6455 5.5.1)") from error
+        what = f"close reason: {error.reason} at {error.start} (RFC 6455 5.5.1)"
+        raise FrameError(what, _INVALID_DATA) from error
 
 
 def masking_keys(seed: int) -> Iterator[bytes]:

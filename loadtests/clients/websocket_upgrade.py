@@ -29,6 +29,7 @@ from loadtests.clients.websocket_frames import (
     PING,
     PONG,
     Deflate,
+    FrameError,
     Messages,
     encode,
     masking_keys,
@@ -78,12 +79,12 @@ class Channel:
         return ()
 
     def close(self, why: Exception | None = None) -> tuple[Command, ...]:
-        """Return what sends our close frame, once: 1000, the code of the server's (5.5.1), or 1002 (7.1.7)."""
+        """Return what sends our close frame, once: 1000, the code of the server's (5.5.1), or a mistake's (7.1.7)."""
         if self.closing:
             return ()
         self.closing = True
         code = 1002 if isinstance(why, ProtocolError) else 1000
-        if isinstance(why, Closed) and why.code != 1005:  # 1005: it named none
+        if isinstance(why, FrameError) or (isinstance(why, Closed) and why.code != 1005):  # 1005: it named none
             code = why.code
         return (self.send(CLOSE, code.to_bytes(2, "big")),)
 
@@ -145,9 +146,11 @@ def upgrade(
         event = yield command
         data_or_leave(event)
         if isinstance(event, Data):
+            seen = max(0, len(head) - len(_HEAD_END))
             head += event.view
-            while (end := head.find(_HEAD_END)) >= 0 and _INTERIM.match(head):
+            while (end := head.find(_HEAD_END, seen)) >= 0 and _INTERIM.match(head):
                 del head[: end + len(_HEAD_END)]
+                seen = 0
             at_ns = event.at_ns
             if (end if end >= 0 else len(head)) > _HEAD_BYTES:
                 raise ProtocolError(f"answer to the upgrade of over {_HEAD_BYTES} bytes")

@@ -19,6 +19,7 @@ from loadtests.clients.websocket_frames import (
     PONG,
     TEXT,
     Deflate,
+    FrameError,
     Messages,
     encode,
     masking_keys,
@@ -42,6 +43,7 @@ VECTORS = [
     (b"\x01\x00\x00\x00\x80\x00", [(TEXT, b"")], "5.4: empty fragments"),
     (b"\x01\x01\xc3\x80\x01\xa4", [(TEXT, "ä".encode())], "5.6: a fragment may end inside a character"),
     (b"\x88\x02\x03\xe8", [(CLOSE, b"\x03\xe8")], "5.5.1: close"),
+    (b"\x88\x00\x81\x01a\x88\x00\xff\xff", [(CLOSE, b"")], "1.4: whatever follows a close means nothing"),
     (
         b"\x81\x01a\x81\x01b\x89\x00\x81\x01c",
         [(TEXT, b"a"), (TEXT, b"b"), (PING, b""), (TEXT, b"c")],
@@ -60,6 +62,11 @@ DEFLATED = [
     (b"\xc1\x0b\x00\x05\x00\xfa\xffHello\x00", [(TEXT, b"Hello")], "7.2.3.3: a block without compression"),
     (b"\xc1\x0d\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00", [(TEXT, b"Hello")], "7.2.3.5: two blocks"),
     (b"\xc1\x01\x00", [(TEXT, b"")], "7.2.3.6: an empty message"),
+    (
+        b"\xc1\x08\xf3\x48\xcd\xc9\xc9\x07\x00\x00\xc1\x05\xf2\x00\x11\x00\x00",
+        [(TEXT, b"Hello"), (TEXT, b"Hello")],
+        "7.2.3.4: a final block ends neither the message nor the window",
+    ),
     (b"\x81\x05Hello", [(TEXT, b"Hello")], "6: an uncompressed message in between"),
 ]
 
@@ -79,8 +86,6 @@ MISTAKES = [
     (b"\x81\x02\xc3\x28", "invalid continuation byte at 0"),
     (b"\x81\x01\xc3", "unexpected end of data"),
     (b"\x01\x01\xc3\x80\x01(", "invalid continuation byte"),
-    (b"\x88\x00\x81\x01a", "after the close frame"),
-    (b"\x88\x00\x88\x00", "after the close frame"),
     (b"\x81\x7f" + struct.pack("!Q", 2**24 + 1), "16777217 bytes, expected at most 16777216"),
 ]
 
@@ -91,13 +96,15 @@ def pieces(data: bytes, rng: random.Random) -> list[bytes]:
 
 
 def read(data, messages: Messages) -> list[tuple[int, bytes]]:
-    """Feed pieces one after another through the same buffer, which the next piece overwrites."""
+    """Feed pieces one after another through the same buffer, which the next piece overwrites; raise what broke it."""
     buffer = bytearray(max(map(len, data), default=0))
     out = []
     for piece in data:
         buffer[: len(piece)] = piece
         out += [(opcode, bytes(payload)) for opcode, payload in messages.feed(memoryview(buffer)[: len(piece)])]
         buffer[:] = b"\xff" * len(buffer)
+    if messages.broken:
+        raise messages.broken
     return out
 
 
@@ -135,7 +142,7 @@ def test_mistakes_are_named(data, complaint, cut):
         (b"\xc9\x00", "reserved bits 0x40 in a ping"),
         (b"\xa1\x00", "reserved bits 0x20"),
         (b"\xc1\x02\xff\xff", "7.2.2"),
-        (b"\xc1\x08\xf3\x48\xcd\xc9\xc9\x07\x00\x00", "final DEFLATE block"),
+        (b"\xc1\x7e" + struct.pack("!H", 2 * 100) + b"\x03\x00" * 100, "over 32 final DEFLATE blocks"),
     ],
 )
 def test_mistakes_in_compression_are_named(data, complaint):
@@ -176,6 +183,33 @@ def test_the_limit_holds_for_fragments_and_for_what_inflates():
     with pytest.raises(ProtocolError, match="inflates to over 10 bytes"):
         read([frame], Messages(DEFLATE, limit_bytes=10))
     assert read([frame], Messages(DEFLATE, limit_bytes=11)) == [(TEXT, bytes(11))]
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"\x81\x01\xff", 1007),
+        (b"\x01\x01\xff\x80\x00", 1007),
+        (b"\xc1\x02\xff\xff", 1007),
+        (b"\x82\x0b" + bytes(11), 1009),
+        (b"\x81\x0b" + bytes(11), 1009),
+        (b"\xc2\x05" + bytes.fromhex("6260800300"), 1009),  # eleven zeros
+    ],
+)
+def test_a_mistake_knows_its_close_code(data, code):
+    with pytest.raises(FrameError) as broken:
+        read([data], Messages(DEFLATE, limit_bytes=10))
+    assert broken.value.code == code
+
+
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+def test_what_came_whole_before_a_mistake_counts_and_nothing_behind_it_does(cut):
+    messages, out = Messages(), []
+    for piece in cut(b"\x81\x01a\x89\x00\x81\x01b\xff\xff\x81\x01c"):
+        out += [(opcode, bytes(payload)) for opcode, payload in messages.feed(memoryview(piece))]
+    assert out == [(TEXT, b"a"), (PING, b""), (TEXT, b"b")]
+    assert "reserved" in str(messages.broken)
+    assert not messages.idle
 
 
 def test_a_whole_text_frame_is_a_slice_of_the_view():
@@ -275,12 +309,9 @@ def test_the_cut_changes_nothing(frames, rng):
 
     def outcome(data):
         messages, out = Messages(DEFLATE), []
-        try:
-            for piece in data:
-                out += read([piece], messages)
-        except ProtocolError as error:
-            return str(error)
-        return out
+        for piece in data:
+            out += [(opcode, bytes(payload)) for opcode, payload in messages.feed(memoryview(piece))]
+        return out, str(messages.broken)
 
     whole = outcome([stream])
     assert outcome(pieces(stream, rng)) == whole
