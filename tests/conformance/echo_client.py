@@ -20,6 +20,7 @@ from loadtests.clients import (
     Connected,
     Data,
     Input,
+    Progress,
     ProtocolError,
     Stop,
     Subscriber,
@@ -65,7 +66,7 @@ def _visit(address: Address, path: str, said: list[bytes] | None = None) -> Step
 
 
 def _echo(subscriber: Subscriber, said: list[bytes] | None) -> Steps:
-    channel = yield from upgrade(subscriber, extensions=OFFERS)
+    channel = yield from upgrade(Progress(None, subscriber, subscriber), extensions=OFFERS)
     event: Input = Data(memoryview(channel.first), 0)
     while True:
         commands: list[Command] = []
@@ -108,7 +109,6 @@ def _on_eventloop(address: Address) -> None:
     from loadtests.drivers.eventloop import EventLoop
 
     loop = EventLoop(Spools(None))
-    loop.resolve(address)
     link = loop.start(client(address), 0)
     while not link.ended:
         gevent.sleep(0.02)
