@@ -50,6 +50,19 @@ class Outlet:
             self._counters.drops[reason] += 1
             self.transport.abort()
 
+    def finish(self) -> None:
+        """Send what is queued and end our half; the connection ends when the peer ends its own, or is dropped.
+
+        Closing with bytes unread resets a connection, and the reset may overtake what was written last.
+        """
+        if not self.transport.can_write_eof():
+            self.transport.close()  # TLS has no halves: asyncio waits for the peer's close_notify instead
+            return
+        try:
+            self.transport.write_eof()
+        except OSError:  # it has left without our having noticed
+            self.transport.abort()
+
     async def follow(self, topic: Topic, after: int | None, form: Hashable, encode: Encode) -> Cancel:
         """Replay what lies past ``after`` (None: nothing), then subscribe; returns what ends the subscription.
 

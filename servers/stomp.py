@@ -126,11 +126,7 @@ class OverTcp(asyncio.Protocol):
         """End our half; ``sweep`` bounds how long the other one takes."""
         self._counted = bool(reason)
         self._deadline_ns = self._site.feed.clock() + CLOSE_NS
-        transport = self._outlet.transport
-        if transport.can_write_eof():
-            transport.write_eof()
-        else:
-            transport.close()
+        self._outlet.finish()
 
     def sweep(self, now_ns: int) -> None:
         """Send a heart-beat, or cut off the dead."""

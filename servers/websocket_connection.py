@@ -169,12 +169,7 @@ class Connection:
         if not self.closing:
             self._counters.drops[reason] += 1
         self._goodbye(error.code, error.reason)
-        # Closing with bytes unread resets the connection, and the reset may overtake the close frame: end our half
-        # only, and discard what still comes until the peer ends its own. TLS has no half.
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-        else:
-            self._transport.close()
+        self.outlet.finish()  # and discard what still comes until the peer ends its own half
 
     def close(self, code: int = NORMAL, reason: str = "", counted: str = "") -> None:
         """Begin to close (section 7.1.2); the rest follows by itself, in ``CLOSE_NS`` at most.

@@ -6,6 +6,7 @@ import pytest
 from servers.feed import GoneError, Topic
 from servers.outlet import REPLAY_EVENTS, Outlet
 from servers.site import Counters, Limits
+from tests.servers import fakes
 
 
 class Transport:
@@ -127,3 +128,18 @@ def test_a_cursor_outside_the_log_is_gone_at_once():
         assert out.transport.queue == []
 
     asyncio.run(test())
+
+
+@pytest.mark.parametrize(
+    ("half", "error", "ended"), [(True, None, ["eof"]), (False, None, ["close"]), (True, OSError, ["abort"])]
+)
+def test_the_end_of_our_half(half, error, ended):
+    transport = fakes.Transport(half=half)
+    if error is not None:
+
+        def write_eof():
+            raise error
+
+        transport.write_eof = write_eof
+    Outlet(fakes.make_site(fakes.Clock()), transport).finish()
+    assert transport.ended == ended

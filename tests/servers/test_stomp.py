@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import socket
 import ssl
+import struct
 
 import pytest
 from websockets.asyncio.client import connect
@@ -315,3 +317,21 @@ def test_a_flood_is_carried_out_and_others_have_their_turn(monkeypatch, argv):
             await peer.close()
 
     run(test)
+
+
+@pytest.mark.parametrize("last", [b"", b"DISCONNECT\n\n\0", b"WRONG\n\n\0"])
+def test_a_peer_that_resets_is_no_error_of_ours(monkeypatch, caplog, last):
+    async def test():
+        async with serving(monkeypatch, "stomp_tcp") as server:
+            reader, writer = await asyncio.open_connection(*str(server.ready["tcp"]).rsplit(":", 1))
+            writer.write(CONNECT)
+            await reader.readuntil(b"\0")
+            sock = writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset instead of an end
+            writer.write(last)
+            writer.transport.abort()
+            # the server closes before it has seen that, or after
+        assert server.site.counters.open["stomp_tcp"] == 0
+
+    run(test)
+    assert caplog.records == []
