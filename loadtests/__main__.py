@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from loadtests import expectations, experiment, floor, runner, verify
 from loadtests.access import Access, AccessError
@@ -25,10 +26,17 @@ from loadtests.run_file import StorageError
 from loadtests.settings import InputError, did_you_mean
 from loadtests.transports import TRANSPORTS
 
-_EXAMPLES = """examples:
-  python -m loadtests run fan_out --set load.subscribers=20 --transports sse,websocket
-  python -m loadtests verify sse
-"""
+_EXAMPLES = {
+    "": ("run fan_out --set load.subscribers=20 --transports sse,websocket", "verify sse"),
+    "run": (
+        "run fan_out --set load.subscribers=20 --set tls=1.3",
+        "run fan_out --target http://127.0.0.1:8080 --tcp 127.0.0.1:61613",
+    ),
+    "bench": ("bench poll_interval --transports polling,sse", "bench --resume results/latest"),
+    "list": ("list", "list fan_out --suite full"),
+    "verify": ("verify sse websocket", "verify sse --target https://127.0.0.1:8080 --insecure"),
+    "floor": ("floor", "floor --transports sse,websocket"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,14 +92,7 @@ def verify_transports(given: argparse.Namespace) -> int:
     for name in names:
         if name not in TRANSPORTS:
             raise InputError(f"{name}: no such transport; {did_you_mean(name, TRANSPORTS)}")
-    target = given.target and Access(
-        given.target.rstrip("/"),
-        given.tcp,
-        ca_file=given.ca_file,
-        insecure=given.insecure,
-        token_file=given.token_file,
-        login_file=given.login_file,
-    )
+    target = _verified_target(given)
     code = 0
     for name in names:
         try:
@@ -102,6 +103,20 @@ def verify_transports(given: argparse.Namespace) -> int:
         else:
             print(f"{name:16} ok: {', '.join(result['checks'])} ({result['seconds']:.2f} s)")
     return code
+
+
+def _verified_target(given: argparse.Namespace) -> Access | None:
+    """Return the server that ``verify`` was aimed at, None for ours."""
+    flags = ("tcp", "ca_file", "insecure", "token_file", "login_file")
+    for name in flags:
+        value, flag = getattr(given, name), f"--{name.replace('_', '-')}"
+        if value and not given.target:
+            raise InputError(f"{flag}: expected --target URL with it")
+        if value and name.endswith("_file") and not Path(value).is_file():
+            raise InputError(f"{flag} {value}: expected a file that is there")
+    if not given.target:
+        return None
+    return Access(given.target.rstrip("/"), **{name: getattr(given, name) for name in flags})
 
 
 def show_floor(given: argparse.Namespace) -> int:
@@ -170,11 +185,22 @@ def _experiments(given: argparse.Namespace) -> list[Experiment]:
     return [one for one in found if one.transports]
 
 
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def _examples(command: str) -> str:
+    return "\n".join(["examples:", *(f"  python -m loadtests {words}" for words in _EXAMPLES[command])])
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m loadtests",
         description="Measure how events reach their subscribers over six transports.",
-        epilog=_EXAMPLES,
+        epilog=_examples(""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -182,7 +208,11 @@ def _parser() -> argparse.ArgumentParser:
     def command(name: str) -> argparse.ArgumentParser:
         text = str(COMMANDS[name].__doc__)
         return commands.add_parser(
-            name, help=text, description=text, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+            name,
+            help=text,
+            description=text,
+            epilog=_examples(name),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
     for name in ("run", "bench"):
@@ -192,7 +222,11 @@ def _parser() -> argparse.ArgumentParser:
         )
         if name == "bench":
             one.add_argument("--junit", metavar="FILE", help="write the verdict there as JUnit XML too")
-        one.add_argument("--target", metavar="URL", help="measure this running server: http://127.0.0.1:8080")
+        one.add_argument(
+            "--target",
+            metavar="URL",
+            help="measure this running server: http://127.0.0.1:8080 (a token: --set load.token_file=FILE)",
+        )
         one.add_argument("--tcp", metavar="HOST:PORT", help="the target's STOMP port")
         one.add_argument("--resume", metavar="RUN", help="finish this run: measure only what it lacks")
         one.add_argument("--no-floor", action="store_true", help="do not measure the instrument's own cost first")

@@ -80,6 +80,8 @@ def go_on(
     folder: Path, *, command: str = "", programs: Programs = PROGRAMS, progress: Progress | None = None
 ) -> tuple[Path, bool]:
     """Measure every cell of a run that is not done yet; return its folder and whether all of them are done now."""
+    if not folder.is_dir():
+        raise InputError(f"--resume {folder}: no such folder, expected that of a run")
     folder = folder.resolve()  # latest may lead elsewhere before this ends
     with run_file.lock(folder):
         content = resume.reopen(folder, command, datetime.now(UTC))

@@ -44,6 +44,38 @@ def test_help_ends_in_two_runnable_examples(command, capsys):
         module._parser().parse_args(words[3:])
 
 
+def test_every_command_has_examples_of_its_own():
+    assert module._EXAMPLES.keys() == {"", *module.COMMANDS}
+    for name in module.COMMANDS:
+        assert all(words.split()[0] == name for words in module._EXAMPLES[name])
+
+
+def test_a_flag_that_is_none_is_one_line(capsys):
+    with pytest.raises(SystemExit) as ended:
+        module.main(["run", "--sute", "full"])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "unrecognized arguments: --sute; see python -m loadtests" in said
+
+
+def test_a_run_is_aimed_at_a_target(ran):
+    module.main(["run", "fan_out", "--target", "http://127.0.0.1:1", "--tcp", "127.0.0.1:2", "--transports", "sse"])
+    assert ran[0][4][0].target == {"url": "http://127.0.0.1:1", "tcp": "127.0.0.1:2"}
+
+
+def test_a_target_is_verified_by_what_lets_us_in(monkeypatch, tmp_path, capsys):
+    asked = []
+    monkeypatch.setattr(
+        module.verify, "of_server", lambda _, server: asked.append(server) or {"checks": ["order"], "seconds": 0.1}
+    )
+    token = tmp_path / "token"
+    token.write_text("x")
+    words = ["verify", "sse", "--target", "https://h/", "--insecure", "--token-file", str(token)]
+    assert module.main(words) == 0
+    assert asked == [module.Access("https://h", insecure=True, token_file=str(token))]
+
+
 def test_a_run_is_named_after_its_experiments_or_its_suite(ran, capsys):
     assert module.main(["run", "fan_out", "hold_timeout", "--out", "elsewhere", "--no-floor"]) == 0
     assert module.main(["run", "--suite", "smoke"]) == 0
@@ -103,6 +135,22 @@ def test_an_experiment_without_any_of_the_transports_is_left_out(ran):
         (["run", "hold_timeout", "--transports", "sse"], "nothing to run"),
         (["verify", "websockets"], "websockets: no such transport; did you mean websocket?"),
         (["floor", "--transports", "x"], "--transports x: no such transport"),
+        (["run", "fan_out", "--set", "tls=1.1"], 'fan_out.toml: tls = 1.1, expected "off" or "1.2" or "1.3"'),
+        (
+            ["run", "fan_out", "--set", "load.ca_file=none"],
+            "fan_out.toml: load.ca_file = none, expected a file that is",
+        ),
+        (
+            ["run", "fan_out", "--set", "load.backoff_s=-1"],
+            "fan_out.toml: load.backoff_s = -1, expected a number from 0",
+        ),
+        (["run", "fan_out", "--target", "localhost"], "--target = localhost, expected an address such as http://"),
+        (["run", "fan_out", "--target", "http://h", "--tcp", "x"], "--tcp = x, expected HOST:PORT"),
+        (["run", "fan_out", "--tcp", "h:1"], "--tcp h:1: expected --target URL with it"),
+        (["run", "--resume", "no/such"], "--resume no/such: no such folder, expected that of a run"),
+        (["verify", "sse", "--insecure"], "--insecure: expected --target URL with it"),
+        (["verify", "sse", "--tcp", "h:1"], "--tcp: expected --target URL with it"),
+        (["verify", "sse", "--target", "http://h", "--token-file", "none"], "--token-file none: expected a file that"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys):

@@ -208,7 +208,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, text):
         (tmp_path / "run.json").write_text(text)
     with pytest.raises(InputError, match=r"--resume .*expected"):
         runner.go_on(tmp_path)
-    with pytest.raises(InputError, match=r"none.*: No such file or directory, expected the folder of a run"):
+    with pytest.raises(InputError, match=r"--resume .*none: no such folder, expected that of a run"):
         runner.go_on(tmp_path / "none")
 
 
