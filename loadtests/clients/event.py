@@ -36,10 +36,13 @@ class Event(msgspec.Struct, gc=False):
 
 
 class _Batch(msgspec.Struct):
-    """The body of a poll's 200: the events, undecoded so that one bad event spoils no other, and the last one's seq."""
+    """The body of a poll's 200: the events, undecoded so that one bad event spoils no other, and the last one's seq.
+
+    ``last`` is 0 in a foreign server's way to say that there is nothing.
+    """
 
     events: list[msgspec.Raw]
-    last: _Seq
+    last: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 _decode = msgspec.json.Decoder(Event).decode
@@ -84,7 +87,7 @@ class _Topic:
                 crc = crc32(data[19:].encode(), crc32(b"%d|" % event.seq, self._crc))
                 if data[:19] != f'{{"crc32":"{crc:08x}"':
                     return False
-        except (msgspec.MsgspecError, UnicodeError):
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):  # the last: nested a thousand deep
             return False
         self.raw, self.seq, self.due_ns, self.sent_ns = raw, event.seq, event.due_ns, event.sent_ns
         return True
@@ -123,7 +126,7 @@ def batch_reader(subscriber: Subscriber) -> Callable[[bytes, int, int], tuple[Em
     def read(body: bytes, attempt: int, at_ns: int) -> tuple[Emit, int]:
         try:
             batch = _decode_batch(body)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             return Emit((row(body, attempt, at_ns),)), 0
         return Emit([row(memoryview(event), attempt, at_ns) for event in batch.events]), batch.last
 

@@ -102,6 +102,8 @@ def pull(subscriber: Subscriber, asking: Asking, due: Due, *, keep_alive: bool, 
                 sent_ns = at_ns
                 continue
             event = yield (*done, _NO_DEADLINE, Wake(due_ns))
+            while type(event) is Data and not bytes(event.view).strip(b"\r\n"):
+                event = yield None  # blank lines behind an answer: the parser lets them pass, too
             if type(event) is not Timer:
                 _interrupted(event, due_ns)
             sent_ns, done = event.at_ns, ()

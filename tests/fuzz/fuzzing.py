@@ -32,6 +32,12 @@ def expand(data: bytes, words: Sequence[bytes]) -> bytes:
     return b"".join(data[at : at + 1] if byte < 128 else words[byte % len(words)] for at, byte in enumerate(data))
 
 
+def spell(words: Sequence[bytes], *parts: bytes) -> bytes:
+    """Return the data that ``expand`` reads as these parts, words or not."""
+    number = {word: 128 + (at - 128) % len(words) for at, word in enumerate(words)}
+    return b"".join(bytes([number[part]]) if part in number else part for part in parts)
+
+
 def pieces(data: bytes, sizes: Sequence[int]) -> list[bytes]:
     """Cut data into pieces whose sizes come from ``sizes``, again and again."""
     cut, at = [], 0

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests.clients import Address, Subscriber
-from loadtests.clients.event import batch_reader, row_maker
+from loadtests.clients.event import SEQ, batch_reader, row_maker
 
 SUBSCRIBER = Subscriber(index=3, topic="t7", topic_index=7, address=Address("127.0.0.1", 1))
 CORRUPTED = (3, 2, 7, 0, 0, 0, 99)
@@ -109,6 +109,19 @@ def test_a_bad_event_in_a_batch_spoils_no_other():
     assert last == 17
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"events": [], "last": 0}', b'{"events": {}, "last": 1}'])
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"events": [], "last": -1}', b'{"events": {}, "last": 1}'])
 def test_a_body_that_is_no_batch_is_one_corrupted_row(body):
     assert batch_reader(SUBSCRIBER)(body, 2, 99) == ([(*CORRUPTED, len(body))], 0)
+
+
+@pytest.mark.parametrize("nested", [b"[" * 100_000, b'{"a":' * 100_000, b"[" * 100_000 + b"]" * 100_000])
+def test_what_is_nested_beyond_all_measure_is_a_corrupted_row(nested):
+    unknown = b'{"topic":"t7","seq":7,"due_ns":5,"sent_ns":6,"data":"x","more":' + nested + b"}"
+    for raw in (nested, unknown):
+        assert row_maker(SUBSCRIBER)(raw, 0, 9)[SEQ] == 0
+    rows, last = batch_reader(SUBSCRIBER)(b'{"events":[' + unknown + b'],"last":7}', 0, 9)
+    assert ([row[SEQ] for row in rows], last) in (([0], 7), ([0], 0))
+
+
+def test_a_foreign_servers_empty_list_is_no_event():
+    assert batch_reader(SUBSCRIBER)(b'{"events":[],"last":0}', 0, 9) == ([], 0)

@@ -278,3 +278,12 @@ def test_garbage_ends_a_connection_and_nothing_else(chunks, chance):
         hand.receive(chunk)
     hand.stop()
     assert hand.ended
+
+
+def test_blank_lines_behind_an_answer_are_let_pass():
+    hand = polling(interval_s=1)
+    hand.receive(status(204))
+    hand.receive(b"\r\n", b"\n\r\n")
+    assert hand.closes == []
+    hand.ring()
+    assert hand.connects == 1
