@@ -74,8 +74,10 @@ silent gap. ``after=0`` asks for everything from the first event.
 STOMP
 -----
 Versions 1.2, 1.1 and 1.0. ``host`` may be anything. A destination is ``/topic/{topic}``; the body of a SEND is UTF-8
-and becomes the event's ``data``, its user-defined headers (16,384 bytes in all) come back in every MESSAGE behind ours.
-Over WebSocket, messages to the server may be text or binary and hold any piece of the stream.
+and becomes the event's ``data``, its user-defined headers (``header_bytes`` in all) come back in every MESSAGE behind
+ours. An ``id`` and a transaction's name have 255 characters at most. Over WebSocket, messages to the server may be text
+or binary and hold any piece of the stream; after an ERROR it is closed with 1002 (a mistake), 1009 (too big), 1008 (a
+limit, a time-out, a wrong login) or 1013 (too many topics; or the log has overtaken a replay).
 
 A topic is a log, not a queue: with ``ack:client`` and ``ack:client-individual`` ACK and NACK settle a message for one
 subscription, for as long as the log holds it (the newest 10,000), and change nothing for others. NACK discards; no
