@@ -169,7 +169,8 @@ class HttpConnection(RequestHandler):
         before = self._request_count
         super().data_received(data)
         if self._request_count == before:
-            self._piece()
+            if data:  # aiohttp calls us with none to go on after a pause
+                self._piece()
         else:
             if self._owing:
                 self._owing = False
