@@ -8,6 +8,7 @@ the results format (``loadtests.__doc__``).
 
 from __future__ import annotations
 
+import errno
 import os
 from array import array
 from collections.abc import Callable, Iterable
@@ -80,10 +81,18 @@ class Spool:
         if self._buffer:
             flat = np.array(self._buffer)
             del self._buffer[:]
-            self._file.write(flat.data)
+            self._keep(flat)
             self.rows += len(flat) // self._columns
             if self.observer is not None:
                 self.observer(flat.reshape(-1, self._columns))
+
+    def _keep(self, flat: npt.NDArray[np.int64]) -> None:
+        """Append whole rows; a disk that takes only a part of them is full, and the rows behind would be askew."""
+        written = self._file.write(flat.data)
+        if written != flat.nbytes:
+            size = os.fstat(self._file.fileno()).st_size
+            os.ftruncate(self._file.fileno(), size - size % (8 * self._columns))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:
         """Flush and close."""

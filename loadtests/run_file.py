@@ -23,7 +23,7 @@ from loadtests.transports import TRANSPORTS
 
 try:
     import fcntl
-except ImportError:  # Windows
+except ImportError:  # pragma: no cover - Windows
     fcntl = None  # type: ignore[assignment]
 
 
@@ -128,10 +128,13 @@ def lock(folder: Path) -> Iterator[None]:
 
 
 def copy_sources(folder: Path, experiments: Sequence[Experiment]) -> None:
-    """Keep the experiments as they were written."""
-    (folder / "experiments").mkdir()
-    for one in experiments:
-        (folder / "experiments" / f"{one.name}.toml").write_text(one.source, encoding="utf-8")
+    """Keep the experiments as they were written; raises StorageError."""
+    try:
+        (folder / "experiments").mkdir()
+        for one in experiments:
+            (folder / "experiments" / f"{one.name}.toml").write_text(one.source, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be written to: {error.strerror}; nothing was measured") from None
 
 
 def point_latest(folder: Path) -> None:

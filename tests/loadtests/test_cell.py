@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 
 import psutil
@@ -12,11 +13,14 @@ import pytest
 from loadtests import cell as module
 from loadtests.access import Access
 from loadtests.cell import CellError, blank, collect, load_command, measure, server_command, summary
+from loadtests.control import ControlError
 from loadtests.feeds import OwnFeed
 from loadtests.grid import cells
 from loadtests.process import ProgramError
+from loadtests.target import of_table
 from loadtests.verify import VerifyError
 from tests.loadtests import fakes
+from tests.loadtests.fake_target import FakeTarget, serving
 
 CPUS = {"server": [], "load": []}
 
@@ -178,3 +182,76 @@ def test_the_plan_says_how_long_to_wait_and_how_to_come_back(tmp_path):
     assert plan["timeouts"] == {"connect_s": 1.0, "handshake_s": 10.0, "response_s": 10.0}
     assert plan["backoff"] == {"first_s": 0.1, "max_s": 30.0}
     assert plan["target"] is None
+
+
+@pytest.fixture
+def foreign():
+    target = FakeTarget()
+    with serving(target):
+        yield target, of_table({"url": target.url})
+
+
+def test_a_target_is_measured_without_a_server_of_ours(tiny, foreign):
+    cell, record, folder = tiny
+    target, place = foreign
+    measure(cell, record, folder, CPUS, fakes.programs(server="broken"), target=place)
+    collect(record, folder)
+    assert not (folder / "server.log").exists()
+    assert record["cpus"] == {"server": [], "load": []}
+    assert record["owed_from"] == {"t0": 7}
+    with (folder / "resources.csv").open(newline="") as file:
+        assert {row["process"] for row in csv.DictReader(file)} == {"load"}
+    assert ("GET", "/clock", b"") in target.seen
+
+
+def refused(status):
+    def verify(*_):
+        raise ControlError(f"POST /publish: status {status}", status)
+
+    return verify
+
+
+def test_a_target_that_lets_nobody_publish_is_measured_unverified(tiny, foreign):
+    cell, record, folder = tiny
+    measure(cell, record, folder, CPUS, fakes.programs(verify=refused(405)), target=foreign[1])
+    assert (record["verify"], record["unverified"]) == ({}, "POST /publish: status 405")
+
+
+def test_other_failures_of_a_verification_fail_the_cell(tiny, foreign):
+    cell, record, folder = tiny
+    with pytest.raises(ControlError):
+        measure(cell, record, folder, CPUS, fakes.programs(verify=refused(500)), target=foreign[1])
+
+
+def test_a_server_of_ours_must_let_us_publish(tiny):
+    cell, record, folder = tiny
+    with pytest.raises(ControlError):
+        measure(cell, record, folder, CPUS, fakes.programs(verify=refused(405)))
+
+
+def test_a_killed_program_is_the_reason_and_not_what_followed(tiny):
+    cell, record, folder = tiny
+
+    def kill(*_):
+        (server,) = [one for one in psutil.Process().children() if "fake_server.py" in " ".join(one.cmdline())]
+        server.kill()
+        raise ControlError("POST /publish: Connection refused")
+
+    with pytest.raises(ProgramError, match=r"^server was killed \(SIGKILL\)"):
+        measure(cell, record, folder, CPUS, fakes.programs(verify=kill))
+
+
+def test_a_server_that_dies_in_the_window_fails_the_cell_there_and_then(tmp_path):
+    cell = cells(fakes.read(tmp_path, fakes.TOML.replace("measure_s = 0.3", "measure_s = 30")))[0]
+    record = blank(cell)
+    with pytest.raises(ProgramError, match=r"server ended by itself \(exit 3\)"):
+        measure(cell, record, tmp_path / "cell", CPUS, fakes.programs(server="dies"))
+    assert record["window"]
+
+
+def test_who_publishes_is_verified_in_that_too(tiny, monkeypatch):
+    cell, record, _ = tiny
+    cell = dataclasses.replace(cell, settings=cell.settings | {"feed.publisher": "subscribers"})
+    monkeypatch.setattr(module, "publishing", lambda *_: ["publish"])
+    module._verify(cell, record, Access("http://h"), fakes.programs(), foreign=False)
+    assert record["verify"]["checks"] == ["backlog", "publish"]

@@ -59,7 +59,7 @@ def test_cpu_is_what_was_spent_divided_by_the_deliveries(monkeypatch):
 
 
 def test_every_transport_has_a_floor(monkeypatch):
-    monkeypatch.setattr(floor, "_EVENTS", 25)
+    monkeypatch.setattr(floor, "_EVENTS", 75)  # on a busy machine many of them come in one piece
     monkeypatch.setattr(floor, "_ANSWERS", 30)
     monkeypatch.setattr(floor, "_CPU_NS", 1_000_000)
     measured = floor.measure(list(TRANSPORTS))

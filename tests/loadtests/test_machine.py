@@ -61,3 +61,8 @@ def test_the_revision_and_whether_the_tree_differs(tmp_path):
 def test_no_repository_is_no_revision(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert machine.git(tmp_path) == {"revision": None, "dirty": None}
+
+
+def test_a_library_that_is_not_there_has_no_version(monkeypatch):
+    monkeypatch.setattr(machine, "_LIBRARIES", ("numpy", "no-such-library"))
+    assert set(machine.versions()) == {"python", "implementation", "numpy"}

@@ -44,6 +44,29 @@ def test_help_ends_in_two_runnable_examples(command, capsys):
         module._parser().parse_args(words[3:])
 
 
+def test_ctrl_c_before_anything_was_measured_is_one_word(monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.runner, "run", interrupted)
+    assert module.main(["run", "fan_out"]) == 1
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_the_floor_is_a_table_or_a_line_that_says_why_not(monkeypatch, capsys):
+    row = {"cpu_us_per_delivery": 5.0, "transit_ms_p50": 0.1, "transit_ms_p95": 0.2, "round_trip_ms_p50": None, "n": 9}
+    monkeypatch.setattr(module.floor, "measure", lambda names: dict.fromkeys(names, row))
+    assert module.main(["floor", "--transports", "sse"]) == 0
+    assert "sse" in capsys.readouterr().out
+
+    def fail(_):
+        raise ControlError("PUT /feed: refused")
+
+    monkeypatch.setattr(module.floor, "measure", fail)
+    assert module.main(["floor"]) == 1
+    assert capsys.readouterr().err == "floor: PUT /feed: refused\n"
+
+
 def test_every_command_has_examples_of_its_own():
     assert module._EXAMPLES.keys() == {"", *module.COMMANDS}
     for name in module.COMMANDS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ import time
 import psutil
 import pytest
 
+from loadtests import process
 from loadtests.process import ProgramError, last_words, ready, running, stop
 
 SLEEP = "import time; time.sleep(60)"
@@ -99,6 +101,24 @@ def test_no_program_outlives_a_runner_that_was_killed(tmp_path):
         assert not gone(pid)
         runner.kill()
     wait_until(lambda: gone(pid))
+
+
+def test_the_tie_to_the_parent_is_the_kernels(monkeypatch):
+    calls, killed = [], []
+    monkeypatch.setattr(process, "_PRCTL", lambda *words: calls.append(words))
+    monkeypatch.setattr(process.os, "kill", lambda *words: killed.append(words))
+    process.die_with(os.getppid())
+    assert (calls, killed) == ([(1, signal.SIGKILL)], []), "PR_SET_PDEATHSIG is 1"
+    process.die_with(-1)
+    assert killed == [(os.getpid(), signal.SIGKILL)]
+    monkeypatch.setattr(process.sys, "platform", "darwin")
+    assert process._prctl() is None
+
+
+def test_a_line_that_only_looks_like_json_is_not_ready(tmp_path):
+    code = f"print('{{broken'); print('[]'); print('{{\"ready\": true}}', flush=True); {SLEEP}"
+    with running("server", python(code), tmp_path / "log", []) as program:
+        assert ready(program, 10) == {"ready": True}
 
 
 def test_a_program_whose_parent_has_gone_already_does_not_begin():

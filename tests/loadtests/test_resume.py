@@ -202,6 +202,14 @@ def test_code_differs_only_when_git_says_so():
     assert not machine.code_differs("no-such-revision", "HEAD")
 
 
+def test_code_that_cannot_be_compared_counts_as_the_same(monkeypatch):
+    def none(*_, **__):
+        raise FileNotFoundError("git")
+
+    monkeypatch.setattr(machine.subprocess, "run", none)
+    assert not machine.code_differs("HEAD~1", "HEAD")
+
+
 @pytest.mark.parametrize("text", [None, "half a docu", "[]"])
 def test_a_folder_that_is_no_run_is_refused(tmp_path, text):
     if text is not None:

@@ -77,6 +77,33 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "run.json").read_text()) == {"a": 1}
 
 
+def test_a_folder_that_cannot_be_filled_is_one_line(tmp_path):
+    (tmp_path / "experiments").write_text("in the way")
+    with pytest.raises(run_file.StorageError, match=r"cannot be written to: File exists; nothing was measured"):
+        run_file.copy_sources(tmp_path, [fakes.read(tmp_path)])
+
+
+def test_a_thousand_runs_a_minute_are_too_many(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_file, "range", lambda *_: range(1), raising=False)
+    (tmp_path / "20261122T1015Z-x-0").mkdir()
+    with pytest.raises(InputError, match=r"exists a thousand times"):
+        run_file.create(tmp_path, "x", NOW)
+
+
+def test_where_nothing_can_be_locked_nothing_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_file, "fcntl", None)
+    with run_file.lock(tmp_path), run_file.lock(tmp_path):
+        pass
+
+
+def test_a_folder_that_is_gone_cannot_be_locked(tmp_path):
+    with (
+        pytest.raises(InputError, match=r"No such file or directory, expected the folder of a run"),
+        run_file.lock(tmp_path / "none"),
+    ):
+        pass
+
+
 def test_a_floor_that_is_not_wanted_is_not_an_empty_one(tmp_path):
     one = fakes.read(tmp_path)
     assert run_file.document("tiny", [one], cells(one), "", NOW)["floor"] == {}

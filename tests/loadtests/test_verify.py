@@ -193,3 +193,8 @@ def test_a_target_that_is_no_address_is_bad_input():
 
 def test_a_running_server_is_verified_by_its_address(server):
     assert of_server("long_polling", server)["checks"]
+
+
+@pytest.mark.parametrize("transport", ["polling", "websocket", "stomp_tcp"])
+def test_a_server_is_verified_over_tls_by_the_authority_that_ready_names(transport):
+    assert of_own_server(transport, "--tls", "--tls-version", "1.3")["checks"]
