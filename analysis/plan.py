@@ -1,0 +1,97 @@
+"""At scales no laptop reaches: what a number of clients asks of the servers, transport by transport.
+
+The rule it keeps: everything is a measured cost times a rate from a model; intervals are carried through and the
+assumptions are listed (ASSUMPTIONS), for a plan is only as good as they are. What was not measured (TLS on a run
+without it, say) stays empty. A storm is everybody coming back at once: connections per second, and the cores that takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.costs import Costs, Estimate
+from analysis.demand import Demand, widened
+from analysis.tuning import Choice
+
+ASSUMPTIONS = (
+    "costs grow in proportion: a server with ten thousand connections serves each as cheaply as the measured one with"
+    " a thousand (true of epoll servers while memory and caches last; measure fan_out at your size)",
+    "cores are busy cores of the measured server (Python, asyncio); divide by the utilisation you allow, 0.5 or less"
+    " where latency matters",
+    "clients are spread evenly over the servers, and ask at independent moments",
+    "memory is a connection's, user space and kernel, without the process's own 60 to 100 MB and the replay log",
+    "bandwidth is TCP payload and 40 B of TCP and IPv4 headers a segment; HTTP headers are the load generator's lean"
+    " ones: a browser with cookies sends 500 to 1,500 B more with every request",
+    "what stands in front (TLS, load balancers, proxies) comes on top, a connection and its memory in each",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """Everybody reconnects within ``within_s``: connections per second, cores for accepting them, bit/s down.
+
+    ``drain_s`` is how long it takes the cores that serve in ordinary times, if they do nothing else.
+    """
+
+    within_s: float
+    connects_hz: float
+    cores: Estimate
+    drain_s: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One transport at scale. ``descriptors`` is the open files of all servers: one a connection."""
+
+    choice: Choice
+    descriptors: float
+    servers: Estimate
+    storm: Storm | None
+
+    @property
+    def demand(self) -> Demand:
+        """What it asks."""
+        return self.choice.demand
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One server's size: cores that may be busy, memory, and open files."""
+
+    cores: float = 4.0
+    utilisation: float = 0.5
+    memory_bytes: float = 16 * 2**30
+    descriptors: float = 100_000
+
+
+def plans(found: Sequence[Choice], costs: Costs, *, server: Server, within_s: float | None) -> list[Plan]:
+    """Return the plan of every choice; ``within_s`` is the storm's length (None: no storm)."""
+    return [_plan(choice, costs, server, within_s) for choice in found]
+
+
+def _plan(choice: Choice, costs: Costs, server: Server, within_s: float | None) -> Plan:
+    asked = choice.demand
+    # The most of the three decides how many servers there must be.
+    needs = [
+        asked.cores.times(1 / (server.cores * server.utilisation)),
+        asked.memory_bytes.times(1 / server.memory_bytes),
+        Estimate(*(asked.connections / server.descriptors,) * 3),
+    ]
+    ends = (np.nanmax([getattr(need, end) for need in needs]) for end in ("value", "low", "high"))
+    servers = Estimate(*(float(np.ceil(one - 1e-9)) for one in ends))
+    storm = None
+    if within_s is not None and asked.connections:
+        storm = _storm(choice, costs, within_s)
+    return Plan(choice, asked.connections, servers, storm)
+
+
+def _storm(choice: Choice, costs: Costs, within_s: float) -> Storm:
+    cost = costs.by_transport[choice.transport]
+    connects_hz = choice.demand.connections / within_s
+    each_us = widened(cost.connect_cpu_us)
+    cores = each_us.times(connects_hz * 1e-6)
+    usual = max(choice.demand.cores.value, 1e-9)
+    return Storm(within_s, connects_hz, cores, each_us.times(choice.demand.connections * 1e-6 / usual))
