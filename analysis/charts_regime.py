@@ -139,7 +139,7 @@ def _words(maps: Sequence[tuple[str, Regimes]]) -> tuple[str, str]:
 
 
 def border_events(regimes: Regimes) -> float:
-    """Rate x staleness along the border of polling and push: its median over the rows that cross it; NaN without one."""
+    """Rate x staleness along the border of polling and push: its median over the rows that cross it, else NaN."""
     poll, push = KINDS.index("polling"), KINDS.index("push")
     found = []
     for i, wanted_s in enumerate(regimes.staleness_s):

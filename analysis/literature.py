@@ -92,7 +92,7 @@ PUBLISHED = (
     Published(
         "Grigorik 2013, High Performance Browser Networking, ch. 15", "the same, all for nothing", "Mbit/s",
         (1.13, 1.13), _empty_polls_mbps(10_000, 60),
-        "850 B of HTTP headers are assumed there, a browser's with cookies; ours are lean, and TCP/IP headers are counted",
+        "850 B of HTTP headers are assumed there, a browser's; ours are lean, and TCP/IP headers are counted",
     ),
     Published(
         "Lubbers & Greco 2010", "HTTP headers of a poll and its answer", "B", (871, 871), _poll_header_bytes,
@@ -109,7 +109,7 @@ PUBLISHED = (
     Published(
         "Lubbers & Greco 2010", "100,000 clients get a message each second, framing alone", "Mbit/s",
         (1.526, 1.6), _frames_mbps,
-        "theirs counts the frame alone; each message also has a segment with its TCP/IP header, and one that acknowledges it",
+        "theirs counts the frame alone; each message also takes a segment with TCP/IP headers, and one back",
     ),
     Published(
         "Centrifugo, MigratoryData", "memory of an idle WebSocket, user space and kernel", "KB", (13.9, 31.0),

@@ -2,7 +2,7 @@
 
 The rule it keeps: everything is a measured cost times a rate from a model; intervals are carried through and the
 assumptions are listed (ASSUMPTIONS), for a plan is only as good as they are. What was not measured (TLS on a run
-without it, say) stays empty. A storm is everybody coming back at once: connections per second, and the cores that takes.
+without it, say) stays empty. A storm is everybody coming back at once: connections per second, and the cores for that.
 """
 
 from __future__ import annotations
@@ -17,14 +17,11 @@ from analysis.demand import Demand, widened
 from analysis.tuning import Choice
 
 ASSUMPTIONS = (
-    "costs grow in proportion: a server with ten thousand connections serves each as cheaply as the measured one with"
-    " a thousand (true of epoll servers while memory and caches last; measure fan_out at your size)",
-    "cores are busy cores of the measured server (Python, asyncio); divide by the utilisation you allow, 0.5 or less"
-    " where latency matters",
+    "costs grow in proportion: ten thousand connections are served as cheaply each as the measured thousand",
+    "cores are busy cores of the measured server (Python, asyncio); servers are counted at the utilisation you allow",
     "clients are spread evenly over the servers, and ask at independent moments",
-    "memory is a connection's, user space and kernel, without the process's own 60 to 100 MB and the replay log",
-    "bandwidth is TCP payload and 40 B of TCP and IPv4 headers a segment; HTTP headers are the load generator's lean"
-    " ones: a browser with cookies sends 500 to 1,500 B more with every request",
+    "memory is a connection's, user space and kernel, without the process's own and without the replay log",
+    "bandwidth is TCP payload and 40 B of headers a segment; HTTP headers are lean: a browser with cookies sends more",
     "what stands in front (TLS, load balancers, proxies) comes on top, a connection and its memory in each",
 )
 
