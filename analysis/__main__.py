@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import gates, notebook, report, verdict
+from analysis import gates, notebook, planning, report, verdict
 from analysis.load import BadRunError, open_run, read_run
 from analysis.results import Results, evaluate
 
@@ -119,9 +119,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
 
-    def verb(name: str, run: Callable[[argparse.Namespace], int], says: str) -> argparse.ArgumentParser:
+    def verb(
+        name: str, run: Callable[[argparse.Namespace], int], says: str, examples: str = EXAMPLES
+    ) -> argparse.ArgumentParser:
         one = verbs.add_parser(
-            name, help=says, description=says, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+            name, help=says, description=says, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         one.set_defaults(verb=run)
         return one
@@ -131,6 +133,12 @@ def _parser() -> argparse.ArgumentParser:
     executing = verb("notebooks", notebooks_verb, "execute the notebooks on a run")
     for one in (reporting, executing):
         one.add_argument("run", type=Path, nargs="?", default=LATEST, help=f"a run folder (default {LATEST})")
+    planning.plan_arguments(
+        verb("plan", planning.plan_verb, "say what so many clients ask of the servers", planning.EXAMPLES)
+    )
+    planning.map_arguments(
+        verb("map", planning.map_verb, "draw where polling pays and where push does", planning.EXAMPLES)
+    )
     verb("gates", gates_verb, "check the [expect] of a run.json yet to be measured, from standard input")
     return parser
 
