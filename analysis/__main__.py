@@ -41,6 +41,16 @@ SHOWN_IDLE: tuple[tuple[str, str, str], ...] = (
     ("held B", "server_bytes_per_connection", "{:,.0f}"),
     ("idle B/min", "idle_bytes_per_minute", "{:,.0f}"),
 )
+# The same where subscribers publish: what becomes of an event that is sent up.
+SHOWN_PUBLISHED: tuple[tuple[str, str, str], ...] = (
+    ("publishes", "publishes", "{:,.0f}"),
+    ("taken ms", "upstream_ms_p50", "{:,.2f}"),
+    ("ack ms", "acknowledged_ms_p50", "{:,.2f}"),
+    ("echo ms", "echo_ms_p50", "{:,.2f}"),
+    ("echo p95", "echo_ms_p95", "{:,.2f}"),
+    ("B to send", "publish_bytes", "{:,.0f}"),
+    ("server us", "server_cpu_us_per_publish", "{:,.1f}"),
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -87,10 +97,14 @@ def notebooks_verb(options: argparse.Namespace) -> int:
 def lines(results: Results) -> Iterator[str]:
     """The compact table: by experiment, a line a cell; then what does not agree, does not hold, or is to be minded."""
     for experiment, cells in results.cells.groupby("experiment", sort=False):
-        idle = cells["deliveries"].isna().all() and cells["connect_bytes"].notna().any()
+        shown = SHOWN
+        if cells["publishes"].notna().any():
+            shown = SHOWN_PUBLISHED
+        elif cells["deliveries"].isna().all() and cells["connect_bytes"].notna().any():
+            shown = SHOWN_IDLE
         title = results.run.experiments.get(str(experiment), {}).get("title")
         yield f"\n{title or str(experiment)}"
-        yield from _table(cells.to_dict("records"), SHOWN_IDLE if idle else SHOWN)
+        yield from _table(cells.to_dict("records"), shown)
     if len(results.agreement):
         counts = results.agreement["verdict"].value_counts()
         yield "\nmodel and measurement: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items())

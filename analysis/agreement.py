@@ -178,15 +178,29 @@ def polling(repeats: list[Measured], delta: Delta | None) -> Iterable[Finding]:
     period_of = PERIODS.get(str(settings.get("polling.policy")), models.fixed_rate_period_s)
     period = float(period_of(interval, delta.round_trip_s if delta else 0.0))
     if delta:
+        about, up, up_error_ms = _sent_up(repeats)
+        transit_s = delta.mean_s + up
         for name, theory_s in (
-            ("delivery_ms_mean", models.polling_mean_s(period, delta.mean_s)),
-            ("delivery_ms_p95", models.polling_quantile_s(0.95, period, delta.mean_s)),
+            (f"{about}_ms_mean", models.polling_mean_s(period, transit_s)),
+            (f"{about}_ms_p95", models.polling_quantile_s(0.95, period, transit_s)),
         ):
             found = estimate(BY_NAME[name], repeats)
             theory = float(theory_s) * 1e3
-            yield Finding(name, "ms", theory, theory, found.value, float(np.hypot(found.error, delta.mean_error_ms)))
+            error = float(np.linalg.norm((found.error, delta.mean_error_ms, up_error_ms)))
+            yield Finding(name, "ms", theory, theory, found.value, error)
     answers = realised.polling_answers(plan, period)
     yield _empty(repeats, answers, float(models.polling_empty_ratio(rate, period)))
+
+
+def _sent_up(repeats: list[Measured]) -> tuple[str, float, float]:
+    """The latency to predict, and what comes before the server has the event: its mean in s, its error in ms.
+
+    Where subscribers publish, the way up is measured by itself, by the server's stamp, and the echo waits for a poll.
+    """
+    if not repeats[0].cell.publishes_upstream:
+        return "delivery", 0.0, 0.0
+    found = estimate(BY_NAME["upstream_ms_mean"], repeats)
+    return "echo", found.value / 1e3, found.error
 
 
 def long_polling(repeats: list[Measured], delta: Delta | None) -> Iterable[Finding]:

@@ -20,14 +20,16 @@ from analysis.charts_cost import connection, per_event
 from analysis.charts_frontier import frontier
 from analysis.charts_latency import crowd, percentiles
 from analysis.charts_sweeps import hold_timeout, poll_interval
-from analysis.frames import Drawn, Frames, has
+from analysis.charts_upstream import upstream
+from analysis.frames import Drawn, Frames, from_server, has
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
     """A chart: its name (a part of the file's), question, needed columns and function.
 
-    ``whole_run``: it sees all experiments at once and is drawn once.
+    ``whole_run``: it sees all experiments at once and is drawn once. ``published``: it is about what subscribers
+    publish, and the others are not: their bytes and times are of deliveries alone.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Chart:
     needs: tuple[str, ...]
     draw: Callable[[Frames, pd.DataFrame], Drawn | None]
     whole_run: bool = False
+    published: bool = False
 
 
 CHARTS: tuple[Chart, ...] = (
@@ -63,6 +66,7 @@ CHARTS: tuple[Chart, ...] = (
         per_event,
     ),
     Chart("connection", "What does a connection cost?", ("idle_bytes_per_minute",), connection),
+    Chart("upstream", "How soon is it taken, acknowledged, heard back?", ("echo_ms_p50",), upstream, published=True),
 )
 
 
@@ -90,9 +94,10 @@ def draw(frames: Frames, wanted: Iterable[Chart] = CHARTS) -> Iterator[Picture]:
     scopes = [("", frames.cells), *((name, frames.of(name)) for name in frames.experiments())]
     for experiment, cells in scopes:
         for chart in wanted:
-            if chart.whole_run == (not experiment) and has(cells, *chart.needs):
+            shown = cells if chart.published else from_server(cells)
+            if chart.whole_run == (not experiment) and has(shown, *chart.needs):
                 with style.house():
-                    drawn = chart.draw(frames, cells)
+                    drawn = chart.draw(frames, shown)
                     if drawn is not None:
                         style.settle(drawn.figure)
                 if drawn is not None:

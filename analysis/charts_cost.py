@@ -116,7 +116,7 @@ def _columns(panels: Sequence[Panel]) -> list[str]:
 def _figure(frames: Frames, chosen: pd.DataFrame, panels: Sequence[Panel], title: str, subtitle: str) -> Figure:
     figure, drawn = style.frame(title, subtitle, len(panels), 1.15 + 0.5 * len(chosen), not_ok(frames, chosen))
     for place, (panel, axes) in enumerate(zip(panels, drawn, strict=True)):
-        _bars(frames, chosen, panel, axes)
+        bars(frames, chosen, panel, axes)
         axes.set_yticks(
             range(len(chosen)),
             [frames.labels[name] for name in chosen["transport"]] if place == 0 else [""] * len(chosen),
@@ -124,7 +124,7 @@ def _figure(frames: Frames, chosen: pd.DataFrame, panels: Sequence[Panel], title
     return figure
 
 
-def _bars(frames: Frames, chosen: pd.DataFrame, panel: Panel, axes: Axes) -> None:
+def bars(frames: Frames, chosen: pd.DataFrame, panel: Panel, axes: Axes) -> None:
     """Horizontal bars, one a transport; the total is written at the end. A cell that is not ``ok`` is hollow."""
     longest = 0.0
     # An interval from two repeats may be many times the bar: it is drawn so far, with an arrow, and said in the table.

@@ -108,6 +108,11 @@ def known(cells: pd.DataFrame, *columns: str) -> pd.DataFrame:
     return cells[cells[list(columns)].notna().all(axis=1)]
 
 
+def from_server(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells whose events are the server's own, and not published by their subscribers."""
+    return cells[cells["feed.publisher"] != "subscribers"] if "feed.publisher" in cells else cells
+
+
 def values(cells: pd.DataFrame, column: str) -> list[Any]:
     """The distinct values of a setting, ascending (mixed types by their text); empty when there is no such column."""
     distinct = list(cells[column].dropna().unique()) if column in cells else []

@@ -143,6 +143,8 @@ UPSTREAM: tuple[Metric, ...] = (
            Count(_if_published(lambda m: float(m.upstream.failed)))),
     Metric("echo_ms_mean", "ms", "heard back, mean", "from when a subscriber was to publish until its own subscription"
            " brought it back", "lower", "publishes", Mean(_UPSTREAM["echo"])),
+    Metric("upstream_ms_mean", "ms", "upstream, mean", "from when a subscriber was to publish until the server took it"
+           " (its sent)", "lower", "publishes", Mean(_UPSTREAM["up"])),
     *(
         Metric(f"{name}_ms_p{100 * q:.0f}", "ms", f"{label}, p{100 * q:.0f}", "from when a subscriber was to publish"
                f" until {until}", "lower", "publishes", Quantile(_UPSTREAM[key], q))

@@ -14,8 +14,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.frames import Frames, Row, cell_settings, has, ok, real, rows, side_by_side
-from analysis.metrics import METRICS
+from analysis.frames import Frames, Row, cell_settings, from_server, has, ok, real, rows, side_by_side
+from analysis.metrics import METRICS, UPSTREAM
 from analysis.prose import Estimate, number, size
 from analysis.results import Results
 
@@ -78,6 +78,7 @@ _CPU = ("server_cpu_us_per_delivery", "load_cpu_us_per_delivery")
 _HELD = ("connect_ms_p50", "connect_ms_p99", "connect_bytes", "server_cpu_us_per_connection")
 _HELD_MEMORY = ("server_user_bytes_per_connection", "server_kernel_bytes_per_connection", "idle_bytes_per_minute")
 _FAULTS = ("lost", "missed")
+_PUBLISHED = (*(metric.name for metric in UPSTREAM), *_FAULTS)
 _EVENTS, _IDLE = ("deliveries", *_LATENCY, *_COST, *_CPU, *_FAULTS), (*_HELD, *_HELD_MEMORY)
 
 
@@ -99,7 +100,7 @@ def decision(frames: Frames) -> Table:
 
 def _most(frames: Frames, column: Decision) -> pd.DataFrame:
     """The side by side of the experiment with most transports in which the column was measured."""
-    found = [side_by_side(frames, frames.of(name), column.beside) for name in frames.experiments()]
+    found = [side_by_side(frames, from_server(frames.of(name)), column.beside) for name in frames.experiments()]
     found = [chosen for chosen in found if has(chosen, column.columns[0])]
     return max(found, key=len, default=frames.cells.iloc[:0])
 
@@ -129,7 +130,8 @@ def _arm(estimate: Estimate) -> str:
 def numbers(frames: Frames, experiment: str) -> Table:
     """Every cell of an experiment with the metrics it has; columns that are empty throughout are left out."""
     cells = frames.of(experiment)
-    wanted = _IDLE if not has(cells, "delivery_ms_p50") else _EVENTS
+    wanted: tuple[str, ...] = _EVENTS if has(cells, "delivery_ms_p50") else _IDLE
+    wanted = _PUBLISHED if has(cells, "echo_ms_p50") else wanted
     shown = [metric for name in wanted for metric in METRICS if metric.name == name and has(cells, name)]
     heads = (("cell", ""), ("status", ""), *((metric.label, metric.unit) for metric in shown))
     body = []

@@ -46,6 +46,7 @@ EVERYTHING = [
     *(poll(interval_s) for interval_s in INTERVALS),
     *(held(hold_s, gap_s) for hold_s in (0.5, 2.0) for gap_s in (0.0, 0.5)),
     *(idle(name) for name in ("sse", "websocket")),
+    row("upstream", "sse", **{"feed.publisher": "subscribers", "echo_ms_p50": 0.3, "publish_bytes": 385.0}),
 ]
 
 
