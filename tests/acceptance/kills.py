@@ -151,15 +151,24 @@ def report(folder: Path) -> pd.DataFrame:
 
 
 def differences(calm: pd.DataFrame, disturbed: pd.DataFrame) -> Iterator[str]:
-    """Say where two reports differ: counts must be the same, estimates must have intervals that meet."""
+    """Say where two reports differ: counts must be the same everywhere, estimates must have intervals that meet.
+
+    A cell that a report itself calls invalid (a machine too busy) carries no estimate that could agree or differ; at
+    least one must carry some.
+    """
     if list(calm.index) != list(disturbed.index):
         yield f"cells: {list(calm.index)} against {list(disturbed.index)}"
         return
     for name in [name for name in EXACT if name in calm]:
         for cell in calm.index[calm[name].fillna(-1) != disturbed[name].fillna(-1)]:
             yield f"{cell}: {name} {calm.loc[cell, name]} against {disturbed.loc[cell, name]}"
+    sound = calm["status"].eq("ok") & disturbed["status"].eq("ok")
+    if not sound.any():
+        yield "no cell is valid in both reports: measure on a machine that is not busy"
     for name in CLOSE:
-        apart = (calm[f"{name}_high"] < disturbed[f"{name}_low"]) | (disturbed[f"{name}_high"] < calm[f"{name}_low"])
+        apart = sound & (
+            (calm[f"{name}_high"] < disturbed[f"{name}_low"]) | (disturbed[f"{name}_high"] < calm[f"{name}_low"])
+        )
         for cell in calm.index[apart]:
             yield f"{cell}: {name} {calm.loc[cell, name]:.4g} against {disturbed.loc[cell, name]:.4g}, apart"
 
@@ -186,7 +195,7 @@ def main() -> int:
         for cell in cells:
             for aside in cell.get("aside", ()):
                 print(f"  {cell['id']}: set aside as {aside['folder']}: {aside['why']}")
-        shown = [*EXACT[:5], *CLOSE[:2]]
+        shown = ["status", *EXACT[:5], *CLOSE[:2]]
         print(calm[shown].join(disturbed[shown].add_suffix(" (killed)")).to_string())
         print(*(found or [f"{len(cells)} cells done, the same report within its intervals"]), sep="\n")
         return 1 if found or len(told.kills) < given.kills else 0
