@@ -108,7 +108,7 @@ class Process:
         self.folder = Path(self.plan.spool) if self.plan.spool else None
         self.spools = Spools(self.folder, self.worker)
         trust, token, login = _let_in(self.plan, StopTest)
-        self.driver = EventLoop(self.spools, self.plan.connects_hz / self.workers, trust)
+        self.driver = EventLoop(self.spools, self.plan.connects_hz / self.workers, trust, _secrets(token, login))
         self._nobody = Subscriber(
             0, "", 0, Address("", 0), after=self.plan.after, seed=self.plan.seed, token=token, login=login,
             patience=Patience(**self.plan.timeouts), backoff=Backoff(**self.plan.backoff),
@@ -323,6 +323,10 @@ def _let_in(plan: Plan, refuse: type[BaseException]) -> tuple[ssl.SSLContext | N
         return access.trust(), access.token(), access.login()
     except AccessError as error:
         raise refuse(str(error)) from None
+
+
+def _secrets(token: str, login: tuple[str, str] | None) -> list[str]:
+    return [secret for secret in (token, login[1] if login else "") if secret]
 
 
 def _where(plan: Plan, transport: Transport, topic: str) -> tuple[Address, str]:

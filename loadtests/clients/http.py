@@ -24,6 +24,7 @@ _HEAD_END = b"\r\n\r\n"
 # What else than the end of the connection says where a body ends (RFC 9112 6.3).
 _DELIMITER = re.compile(rb"\r\n(?:content-length|transfer-encoding)[ \t]*:", re.IGNORECASE)
 _INTERIM = re.compile(rb"HTTP/1\.[0-9] 1")
+_BEGIN = re.compile(rb"[^\r\n]")  # blank lines before a response are let pass by the parser
 _FOLDED = re.compile(rb"\r\n[ \t]+")  # a field line that goes on (obs-fold, RFC 9112 5.2)
 
 
@@ -121,13 +122,13 @@ class Response:
     def _limit(self, data: bytes | memoryview) -> None:
         """Limit what is gathered, and note whether the head says where the body ends, which ``eof`` must know."""
         if self.received_bytes > _RESPONSE_BYTES:
-            raise ProtocolError(f"a response of over {_RESPONSE_BYTES} bytes")
+            raise ProtocolError(f"a response of over {_RESPONSE_BYTES >> 20} MiB")
         if self._head is not None:
             return
         self._start += data
         begin, end = _final_head(self._start) if self.headed else (0, len(self._start))
         if end > _HEAD_BYTES:
-            raise ProtocolError(f"a response's head of over {_HEAD_BYTES} bytes")
+            raise ProtocolError(f"a response's head of over {_HEAD_BYTES >> 10} KiB")
         if self.headed:
             self._head, self._start = self._start[begin:end], b""
             self._delimited = _DELIMITER.search(self._head) is not None
@@ -177,6 +178,8 @@ def _final_head(start: bytes) -> tuple[int, int]:
     """Return where, in a response's first bytes, the head of the final one begins and ends, behind the interim ones."""
     begin = 0
     while True:
+        found = _BEGIN.search(start, begin)
+        begin = found.start() if found else len(start)
         end = start.find(_HEAD_END, begin)
         if end < 0:
             return begin, len(start)

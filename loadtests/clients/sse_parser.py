@@ -62,7 +62,7 @@ class EventStream:
         self._after_cr = chunk.endswith(b"\r")
         self._between = not (self._line or self._data or self._type or self._after_cr or self._first)
         if len(self._line) + self._data_bytes > _EVENT_BYTES:
-            raise ProtocolError(f"an event of over {_EVENT_BYTES} bytes in the event stream")
+            raise ProtocolError(f"an event of over {_EVENT_BYTES >> 20} MiB in the event stream")
         return events
 
     def _ended(self, text: bytes, events: list[Dispatched]) -> None:

@@ -153,7 +153,7 @@ def upgrade(
                 seen = 0
             at_ns = event.at_ns
             if (end if end >= 0 else len(head)) > _HEAD_BYTES:
-                raise ProtocolError(f"answer to the upgrade of over {_HEAD_BYTES} bytes")
+                raise ProtocolError(f"answer to the upgrade of over {_HEAD_BYTES >> 10} KiB")
         command = None
     end += len(_HEAD_END)
     response = _check(protocol, bytes(head[:end]), progress)

@@ -40,6 +40,7 @@ from loadtests.clients import (
     Timer,
     Wake,
 )
+from loadtests.drivers.reasons import presentable
 from loadtests.records import Connection
 
 __all__ = ["Outcome", "Recorder", "Rows", "run"]
@@ -139,7 +140,7 @@ def run(
     except StopIteration:
         pass
     except ProtocolError as error:
-        driver.failures.append(f"protocol error: {error}")
+        driver.failures.append(presentable(f"protocol error: {error}"))
     finally:
         driver.disconnect("stopped")
         client.close()
@@ -235,7 +236,7 @@ class _Driver:
         return self._data
 
     def _broken(self, error: str) -> Failed:
-        self.failures.append(error)
+        self.failures.append(presentable(error))
         self.disconnect(error)
         return Failed(error, now_ns())
 
@@ -252,7 +253,7 @@ class _Driver:
             self._socket.close()
             self._socket = None
         self._deadline, self._silence_ns = Deadline(0), 0
-        row.closed_ns, row.why = now_ns(), why
+        row.closed_ns, row.why = now_ns(), presentable(why)
         self._recorder.connection(row)
 
     # what each command does -------------------------------------------------------------------------------------
@@ -361,7 +362,7 @@ class _Driver:
     def shut(self, command: Close) -> None:
         """Close, and count a failure if it is one."""
         if command.failed:
-            self.failures.append(command.why)
+            self.failures.append(presentable(command.why))
         self.disconnect(command.why)
 
 

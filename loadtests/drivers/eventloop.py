@@ -21,6 +21,7 @@ import socket
 import ssl
 import time
 from collections import Counter, deque
+from collections.abc import Sequence
 from typing import Any
 
 import gevent
@@ -42,14 +43,22 @@ now_ns = time.monotonic_ns
 class EventLoop:
     """Everything the clients of one load process share.
 
-    ``connects_hz`` paces connecting (0: as fast as it goes); TLS is spoken with ``context``. ``failures`` counts what
-    went wrong by reason; ``totals`` are the bytes and segments of ended connections; ``late_ns`` gathers how late the
-    loop came to a descriptor that was ready, between the two moments of ``watch``.
+    ``connects_hz`` paces connecting (0: as fast as it goes); TLS is spoken with ``context``; ``secrets`` are never shown,
+    though a peer repeat them. ``failures`` counts what went wrong by reason; ``totals`` are the bytes and segments of
+    ended connections; ``late_ns`` gathers how late the loop came to a descriptor that was ready, between the two moments
+    of ``watch``.
     """
 
-    def __init__(self, spools: Spools, connects_hz: float = 0.0, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        spools: Spools,
+        connects_hz: float = 0.0,
+        context: ssl.SSLContext | None = None,
+        secrets: Sequence[str] = (),
+    ) -> None:
         self.spools = spools
         self.context = context
+        self.secrets = secrets
         self.loop = get_hub().loop
         self.timers = Timers(self.loop)
         self.buffer = bytearray(_RECEIVE_BYTES)

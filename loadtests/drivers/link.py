@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -30,6 +29,7 @@ from loadtests.clients import (
     Timer,
     Wake,
 )
+from loadtests.drivers.reasons import count, presentable
 from loadtests.drivers.secure import READ_AWAITS_WRITE, WRITE_AWAITS_READ, Secure
 from loadtests.records import Connection
 
@@ -43,7 +43,6 @@ _NODELAY = 1
 _SOL_SOCKET, _SO_ERROR = 1, 4
 _READ, _WRITE = 1, 2
 _FAREWELL_NS = 1_000_000_000
-_LONG_NUMBER = re.compile(r"(?<!RFC )\d{4,}")
 
 now_ns = time.monotonic_ns
 
@@ -121,8 +120,8 @@ class Link:
             self.advance(Stop(now_ns()))
 
     def fail(self, reason: str) -> None:
-        """Count a failure. Long numbers (cursors, times) are left out, so that like counts with like."""
-        self._loop.failures[_LONG_NUMBER.sub("N", reason)] += 1
+        """Count a failure."""
+        count(self._loop.failures, presentable(reason, self._loop.secrets))
 
     def unreachable(self, error: str, at_ns: int) -> None:
         """There is no such address."""
@@ -443,7 +442,7 @@ class Link:
         self.deadline_ns = self.silence_ms = 0
         self._queue.clear()
         self._settled()
-        row.closed_ns, row.why = now_ns(), why
+        row.closed_ns, row.why = now_ns(), presentable(why, self._loop.secrets)
         self._loop.spools.connection(row)
 
 

@@ -35,6 +35,7 @@ SEEDS = [
         ),
         (b"\4", b"HTTP/1.1 ", b"302 Found\r\n", b"Location: /x\r\n", b"Content-Length: ", b"0", END),
         (b"\1", OK, WORDS[-1], b"\r\n", b"abc"),
+        (b"\1", b"\r\n\r\n", b"\r", OK, b"ETag: ", b"x", b"\r\n", b"Content-Length: ", b"0", END),
         (b"\2", b"HTTP/1.1 ", b"101 Switching Protocols\r\n", b"Connection: upgrade\r\n", b"Upgrade: x\r\n", b"\r\n"),
         (
             b"\5",

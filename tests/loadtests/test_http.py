@@ -113,7 +113,7 @@ def test_a_head_without_end_is_a_mistake():
     response.feed(b"HTTP/1.1 200 OK\r\n")
     for i in range(65):
         response.feed(b"X-%d: " % i + b"y" * 990 + b"\r\n")
-    with pytest.raises(ProtocolError, match="head of over 65536 bytes"):
+    with pytest.raises(ProtocolError, match="head of over 64 KiB"):
         response.feed(b"Z: " + b"y" * 2000 + b"\r\n")
 
 
@@ -128,7 +128,7 @@ def test_a_body_without_end_is_a_mistake_unless_it_is_taken():
         if taken:
             assert not response.feed(piece)
         else:
-            with pytest.raises(ProtocolError, match="over 67108864 bytes"):
+            with pytest.raises(ProtocolError, match="over 64 MiB"):
                 response.feed(piece)
 
 
@@ -172,6 +172,15 @@ def test_fields_by_name():
     assert response.field(b"link") == b""
     response.feed(NOTHING)
     assert response.field(b"etag") == b""
+
+
+def test_blank_lines_before_a_response_are_no_head():
+    response = Response()
+    data = b'\r\n\r\nHTTP/1.1 200 OK\r\nETag: "5"\r\nContent-Length: 9\r\n\r\n[1]'
+    response.feed(data)
+    assert response.field(b"etag") == b'"5"'
+    with pytest.raises(ProtocolError, match="ended within a response"):
+        response.eof()
 
 
 @given(st.lists(st.binary(max_size=30) | st.sampled_from([CHUNKED, LENGTH, EARLY, NOTHING, DELIMITED_BY_CLOSE])))

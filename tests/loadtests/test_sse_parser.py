@@ -88,7 +88,7 @@ def test_an_event_without_end_is_the_peers_mistake(endless):
     _, stream = read(b"\n")
     for _ in range(255):
         assert stream.feed(endless) == []
-    with pytest.raises(ProtocolError, match="over 16777216 bytes"):
+    with pytest.raises(ProtocolError, match="over 16 MiB"):
         read(endless, endless, stream=stream)
 
 

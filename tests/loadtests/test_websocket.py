@@ -165,7 +165,7 @@ def test_an_answer_of_eight_client_window_bits_is_fine_because_we_never_compress
         ((b"\r\n\r\n", b"\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"), "extensions"),
         ((b"\r\n\r\n", b"\r\nSec-WebSocket-Protocol: v12.stomp\r\n\r\n"), "subprotocols"),
         ((b"\r\n\r\n", b"\r\nno header at all\r\n\r\n"), "upgrade"),
-        ((b"Date", b"Date: x\r\n" + b"a" * 70_000), "answer to the upgrade of over 65536 bytes"),
+        ((b"Date", b"Date: x\r\n" + b"a" * 70_000), "answer to the upgrade of over 64 KiB"),
     ],
 )
 def test_a_wrong_answer_to_the_upgrade_fails_the_connection(change, complaint):
