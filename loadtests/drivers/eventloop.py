@@ -43,10 +43,10 @@ now_ns = time.monotonic_ns
 class EventLoop:
     """Everything the clients of one load process share.
 
-    ``connects_hz`` paces connecting (0: as fast as it goes); TLS is spoken with ``context``; ``secrets`` are never shown,
-    though a peer repeat them. ``failures`` counts what went wrong by reason; ``totals`` are the bytes and segments of
-    ended connections; ``late_ns`` gathers how late the loop came to a descriptor that was ready, between the two moments
-    of ``watch``.
+    ``connects_hz`` paces connecting (0: as fast as it goes); TLS is spoken with ``context``; ``secrets`` are never
+    shown, though a peer repeat them. ``failures`` counts what went wrong by reason; ``totals`` are the bytes and
+    segments of ended connections; ``late_ns`` gathers how late the loop came to a descriptor that was ready, between
+    the two moments of ``watch``.
     """
 
     def __init__(
