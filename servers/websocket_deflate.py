@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from servers.websocket_frames import INVALID_DATA, TOO_BIG, ProtocolError
+from servers.websocket_frames import INVALID_DATA, ProtocolError
 
 NAME = "permessage-deflate"
 TAIL = b"\x00\x00\xff\xff"  # section 7.2.1: a sync flush ends in it, and it does not travel
 EMPTY = b"\x00"  # section 7.2.3.6: an empty message
-FINAL_BLOCKS = 32  # streams that one piece may end; each costs a new one, so thousands would be an attack
+FINAL_BLOCKS = 32  # streams that one message may end; each costs a new one, so thousands would be an attack
 WINDOW_BITS = 15  # what both sides may use when nothing is agreed
 
 Parameters = list[tuple[str, str | None]]
@@ -143,35 +143,39 @@ class Deflater:
 class InflateStream:
     """Inflates messages, piece by piece and never further than it is told (section 7.2.2)."""
 
-    __slots__ = ("_bits", "_keep", "_stream")
+    __slots__ = ("_bits", "_finals", "_keep", "_stream", "_window")
 
     def __init__(self, window_bits: int, *, no_context_takeover: bool) -> None:
         self._bits = window_bits
         self._keep = not no_context_takeover
+        self._finals = 0  # of the message so far
+        self._window = b""  # what a new stream has to know
         self._stream: zlib._Decompress | None = None
 
     def inflate(self, data: bytes, limit: int, *, last: bool) -> bytes:
-        """Inflate a piece of a message; ``last`` ends it.
+        """Inflate a piece of a message to at most ``limit`` + 1 bytes, of which the last says that there is more.
 
-        Raises ProtocolError past ``limit`` bytes, and when it is no deflate.
+        ``last`` ends the message. Raises ProtocolError when it is no deflate.
         """
         pending = data + TAIL if last else data
-        out = b""
-        for _ in range(FINAL_BLOCKS):
+        out, size = b"", 1 << self._bits
+        while True:
             stream = self._stream = self._stream or zlib.decompressobj(-self._bits)
             try:
                 out += stream.decompress(pending, limit - len(out) + 1)
             except zlib.error as error:
                 raise ProtocolError(INVALID_DATA, f"message is not raw deflate: {error}") from error
-            if len(out) > limit:
-                raise ProtocolError(TOO_BIG, "message inflates past the limit")
-            if not stream.eof:
+            if len(out) > limit or not stream.eof:
                 break
             # A block with BFINAL ends zlib's stream but not the message (section 7.2.3.4).
+            self._finals += 1
+            if self._finals > FINAL_BLOCKS:
+                raise ProtocolError(INVALID_DATA, f"more than {FINAL_BLOCKS} deflate streams in a message")
             pending = stream.unused_data
-            self._stream = zlib.decompressobj(-self._bits, zdict=out[-(1 << self._bits) :])
-        else:
-            raise ProtocolError(INVALID_DATA, f"more than {FINAL_BLOCKS} deflate streams in one piece of a message")
-        if last and not self._keep:
-            self._stream = None
+            self._stream = zlib.decompressobj(-self._bits, zdict=(self._window + out)[-size:])
+        self._window = (self._window + out)[-size:]
+        if last:
+            self._finals = 0
+            if not self._keep:
+                self._stream, self._window = None, b""
         return out

@@ -213,6 +213,7 @@ class Decoder:
 
     def _end(self) -> None:
         self._done = True
+        self._opcode = CONTINUATION
         self._buffer.clear()
         self._message.clear()
 
@@ -255,15 +256,17 @@ class Decoder:
         whole = not self._left
         last = whole and head.fin
         data = mask_bytes(piece, head.key[offset:] + head.key[:offset])
+        room = self._max - len(self._message)
         if self._packed and self._inflater is not None:
-            data = self._inflater.inflate(data, self._max - len(self._message), last=last)
-        if len(self._message) + len(data) > self._max:
-            raise self._too_big()
+            data = self._inflater.inflate(data, room, last=last)
+        too_big = len(data) > room
         if self._utf8 is not None:
             try:
-                self._utf8.decode(data, last)
+                self._utf8.decode(data[:room], last and not too_big)
             except UnicodeDecodeError as error:
                 raise ProtocolError(INVALID_DATA, f"text is not UTF-8: {error.reason} (8.1)") from error
+        if too_big:
+            raise self._too_big()
         self._message += data
         if whole:
             self._head = None

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servers.websocket_deflate import FINAL_BLOCKS, NAME, Deflater, InflateStream, Settings, negotiate
-from servers.websocket_frames import BINARY, TEXT, Message, ProtocolError
+from servers.websocket_frames import BINARY, TEXT, Message
 from tests.servers.test_websocket_frames import decode, masked
 
 FULL = Settings(window_bits=15, client_window_bits=15)
@@ -144,22 +144,38 @@ def test_a_bomb_is_stopped_at_the_limit():
     assert len(data) < LIMIT
     stream = InflateStream(15, no_context_takeover=True)
     assert decode(masked(BINARY, data[:-4], rsv=4), inflater=stream)[1].code == 1009
-    with pytest.raises(ProtocolError) as refused:
-        InflateStream(15, no_context_takeover=True).inflate(data, 1000, last=False)
-    assert refused.value.code == 1009
+    assert len(InflateStream(15, no_context_takeover=True).inflate(data, 1000, last=False)) == 1001
 
 
 def test_a_message_of_exactly_the_limit_passes():
     deflated = Deflater(FULL, 15, no_context_takeover=True).deflate(b"x" * 1000)
-    assert inflate(deflated, 1000) == b"x" * 1000
-    with pytest.raises(ProtocolError):
-        inflate(deflated, 999)
+    assert inflate(deflated, 1000) == inflate(deflated, 999) == b"x" * 1000
+    assert inflate(deflated, 998) == b"x" * 999
 
 
-def test_thousands_of_ended_streams_in_a_piece_are_an_attack():
-    assert inflate(b"\x03\x00" * (FINAL_BLOCKS - 1)) == b""
-    with pytest.raises(ProtocolError):
-        inflate(b"\x03\x00" * 10_000)
+@pytest.mark.parametrize("cut", [1, 100])
+def test_thousands_of_ended_streams_in_a_message_are_an_attack(cut):
+    def outcome(count: int):
+        frame = masked(TEXT, b"\x03\x00" * count + b"\0", rsv=4)
+        return decode(frame * 2, cut=cut, inflater=InflateStream(15, no_context_takeover=False))
+
+    assert outcome(FINAL_BLOCKS) == ([Message(b"", text=True)] * 2, None)
+    events, error = outcome(FINAL_BLOCKS + 1)
+    assert (events, error.code) == ([], 1007)
+
+
+@pytest.mark.parametrize("cut", [1, 100])
+def test_a_final_block_ends_neither_the_message_nor_the_window(cut):
+    frames = masked(TEXT, bytes.fromhex("f348cdc9c9070000"), rsv=4) + masked(TEXT, bytes.fromhex("f200110000"), rsv=4)
+    stream = InflateStream(15, no_context_takeover=False)
+    assert decode(frames, cut=cut, inflater=stream) == ([Message(b"Hello", text=True)] * 2, None)
+
+
+def test_text_is_looked_at_up_to_the_limit():
+    data = Deflater(FULL, 15, no_context_takeover=True).deflate(b"\xff" + b"x" * 1000)
+    for cut in (1, 2000):
+        stream = InflateStream(15, no_context_takeover=True)
+        assert decode(masked(TEXT, data, rsv=4), cut=cut, limit=100, inflater=stream)[1].code == 1007
 
 
 @given(st.binary(max_size=100))
