@@ -139,7 +139,11 @@ def measure(
         try:
             feed = opened()
             _verify(cell, record, feed.access, programs, foreign=target is not None)
+            plan = _plan(cell, feed, spool)
+            if published_by_subscribers(cell.settings):  # before the sample: it is no part of what connecting costs
+                plan["upstream"] = upstream(cell.settings, open_topics(feed.access, int(plan["subscribers"])))
             sampler.sample("verified")
+            _write(spool / "plan.json", plan)
             _through(cell, record, spool, feed=feed, sampler=sampler, programs=running_programs)
         except (ControlError, VerifyError):
             # A program that was killed refuses connections: that is its end's doing, and its end is the reason.
@@ -154,10 +158,6 @@ def _through(
     cell: Cell, record: Record, spool: Path, *, feed: Feed, sampler: Sampler, programs: Sequence[Program]
 ) -> None:
     """Subscribe everybody, run the feed and drain; the load is the last of ``programs``."""
-    plan = _plan(cell, feed, spool)
-    if published_by_subscribers(cell.settings):
-        plan["upstream"] = upstream(cell.settings, open_topics(feed.access, int(plan["subscribers"])))
-    _write(spool / "plan.json", plan)
     _wait_subscribed(cell, spool, programs)
     sampler.watch("load", family(programs[-1].pid))
     sampler.sample("subscribed")

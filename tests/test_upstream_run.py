@@ -79,3 +79,24 @@ def test_the_report_has_its_chart_and_its_table(measured):
     assert "To publish 256 B takes" in page or "Nothing can be concluded" in page
     assert "heard back, p50" in page
     assert (latest / "report" / "charts" / "up-upstream.svg").exists()
+
+
+def test_a_target_is_published_to_twice_and_every_topic_goes_on_where_it_stood(tmp_path):
+    (tmp_path / "up.toml").write_text(EXPERIMENT.replace('["sse", "websocket", "stomp_tcp"]', '["sse"]\nrepeats = 2'))
+    command = [sys.executable, "-m", "servers", "sse", "--port", "0", "--rate", "50"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
+        try:
+            url = json.loads(server.stdout.readline())["http"]
+            target = ("--target", url, "--out", "results", "--no-floor")
+            done = run("loadtests", "run", "up.toml", *target, cwd=tmp_path)
+        finally:
+            server.terminate()
+    assert done.returncode == 0, done.stderr
+    latest = tmp_path / "results" / "latest"
+    run("analysis", "report", str(latest), cwd=tmp_path)
+    with (latest / "summary.csv").open() as file:
+        first, second = csv.DictReader(file)
+    for row in (first, second):
+        assert float(row["publishes"]) > 100
+        assert (row["lost"], row["corrupted"], row["publish_failures"]) == ("0", "0", "0")
+        assert row["server_cpu_us_per_publish"] == "", "only our own process can be asked"
