@@ -150,23 +150,23 @@ class _Jitter:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """``first_s`` behind an event, ``factor`` times longer after every empty answer, ``longest_s`` at most."""
+    """``interval_s`` behind an event, ``factor`` times longer after every empty answer, ``longest_s`` at most."""
 
     name: ClassVar[str] = "backoff"
-    first_s: float
+    interval_s: float
     factor: float
     longest_s: float
 
     def start(self, n: int, begin_s: float, rng: np.random.Generator) -> Pace:
         """Begin with the shortest pause, at uniformly random phases."""
-        return _Backoff(self, begin_s + rng.random(n) * self.first_s)
+        return _Backoff(self, begin_s + rng.random(n) * self.interval_s)
 
 
 class _Backoff:
     def __init__(self, policy: Backoff, phase_s: Floats) -> None:
         self._policy = policy
         self._phase_s = phase_s
-        self._pause_s = np.full(len(phase_s), policy.first_s)
+        self._pause_s = np.full(len(phase_s), policy.interval_s)
 
     def first_s(self) -> Floats:
         return self._phase_s
@@ -174,7 +174,7 @@ class _Backoff:
     def next_s(self, sent_s: Floats, received_s: Floats, events: Ints) -> Floats:
         policy = self._policy
         longer = np.minimum(self._pause_s * policy.factor, policy.longest_s)
-        self._pause_s = np.where(events > 0, policy.first_s, longer)
+        self._pause_s = np.where(events > 0, policy.interval_s, longer)
         due_s: Floats = np.maximum(sent_s + self._pause_s, received_s)
         return due_s
 
@@ -184,7 +184,7 @@ class _Backoff:
 
 @dataclass(frozen=True, slots=True)
 class Learning:
-    """Ask when ``expected`` events are likely to be pending, between ``shortest_s`` and ``longest_s``.
+    """Ask when ``expected`` events are likely to be pending, between ``interval_s`` and ``longest_s``.
 
     The rate is learned: what was seen is forgotten with the time constant ``memory_s`` (a gamma estimate of a Poisson
     rate, discounted: West & Harrison, Bayesian Forecasting and Dynamic Models, 1997, chapter 10). A steady flow is
@@ -194,12 +194,12 @@ class Learning:
     name: ClassVar[str] = "learning"
     expected: float
     memory_s: float
-    shortest_s: float
+    interval_s: float
     longest_s: float
 
     def start(self, n: int, begin_s: float, rng: np.random.Generator) -> Pace:
-        """Begin as if the rate were the highest that ``shortest_s`` serves, at uniformly random phases."""
-        return _Learning(self, begin_s + rng.random(n) * self.shortest_s)
+        """Begin as if the rate were the highest that ``interval_s`` serves, at uniformly random phases."""
+        return _Learning(self, begin_s + rng.random(n) * self.interval_s)
 
 
 class _Learning:
@@ -208,7 +208,7 @@ class _Learning:
         self._phase_s = phase_s
         self._asked_s = phase_s
         # events within about one memory: rate = seen / memory
-        self._seen = np.full(len(phase_s), policy.expected * policy.memory_s / policy.shortest_s)
+        self._seen = np.full(len(phase_s), policy.expected * policy.memory_s / policy.interval_s)
 
     def first_s(self) -> Floats:
         return self._phase_s
@@ -220,7 +220,7 @@ class _Learning:
         # a rate that has been forgotten altogether asks for the longest pause
         least = policy.expected * policy.memory_s / policy.longest_s
         pause_s = policy.expected * policy.memory_s / np.maximum(self._seen, least)
-        due_s: Floats = np.maximum(sent_s + np.maximum(pause_s, policy.shortest_s), received_s)
+        due_s: Floats = np.maximum(sent_s + np.maximum(pause_s, policy.interval_s), received_s)
         return due_s
 
     def keep(self, going: Mask) -> None:

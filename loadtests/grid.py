@@ -70,8 +70,8 @@ def drain_s(cell: Cell) -> float:
     """Return how long slow deliveries may take after the feed's end: a poller's longest pause, else a moment."""
     if not TRANSPORTS[cell.transport].pulls:
         return 0.3
-    options = cell.options()
-    return 0.5 + max(float(options.get(name, 0.0)) for name in ("interval_s", "gap_s"))
+    pause_s: float = TRANSPORTS[cell.transport].module().Options(**cell.options()).pause_s
+    return 0.5 + pause_s
 
 
 def estimate_s(cell: Cell) -> float:

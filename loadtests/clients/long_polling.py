@@ -27,6 +27,11 @@ class Options:
     )
     keep_alive: bool = field(default=True, metadata={"help": "keep the connection from request to request"})
 
+    @property
+    def pause_s(self) -> float:
+        """The longest pause there can be between two questions."""
+        return self.gap_s
+
 
 def client(subscriber: Subscriber, options: Options) -> Client:
     """Return the generator of one subscriber."""
@@ -43,7 +48,7 @@ def client(subscriber: Subscriber, options: Options) -> Client:
 
         return ask, past_cursor(who)
 
-    def due(at_ns: int) -> int:
+    def due(_sent_ns: int, at_ns: int, _new: int) -> int:
         return at_ns + gap_ns
 
     return pull(subscriber, asking, due, keep_alive=options.keep_alive, hold_s=options.hold_s)

@@ -1,8 +1,7 @@
-"""The polling subscriber: ask every ``interval_s`` for what is new (RFC 9110).
+"""The polling subscriber: ask again and again for what is new (RFC 9110), when the policy says (``pace``).
 
-The rule: requests at a fixed rate keep to one grid, ``phase + k * interval_s``, whose phase is drawn at random: a
-lateness does not add up, pollers do not march in step, and a constant feed cannot lock onto them. Requests with a fixed
-delay go one interval after the answer, and begin at a random phase too.
+The rule: every poller begins at a random phase, so that pollers do not march in step, and a constant feed cannot lock
+onto them.
 """
 
 from __future__ import annotations
@@ -14,7 +13,8 @@ from dataclasses import dataclass, field
 from loadtests.clients import Client, Emit, Progress, Send, Subscriber
 from loadtests.clients.event import SEQ, batch_reader
 from loadtests.clients.http import Response, get
-from loadtests.clients.pulling import Ask, Due, Read, past_cursor, pull
+from loadtests.clients.pace import PACES, Pacing
+from loadtests.clients.pulling import Ask, Read, past_cursor, pull
 
 __all__ = ["Options", "client"]
 
@@ -29,9 +29,23 @@ class Options:
     policy: str = field(
         default="fixed_rate",
         metadata={
-            "help": "what the interval runs between: two requests, or an answer and the next request",
-            "choices": ("fixed_rate", "fixed_delay"),
+            "help": "when to ask again: on a grid, one interval behind the answer, (1 ± jitter) intervals later, ever"
+            " later until there is an event, or when as many events as expected are likely to wait",
+            "choices": tuple(PACES),
         },
+    )
+    jitter: float = field(default=0.5, metadata={"help": "jittered: share of the interval", "min": 0.0, "max": 1.0})
+    factor: float = field(
+        default=2.0, metadata={"help": "backoff: how much longer after an empty answer", "min": 1.0, "max": 100.0}
+    )
+    longest_s: float = field(
+        default=30.0, metadata={"help": "backoff, learning: the longest pause", "min": 0.001, "max": 86_400.0}
+    )
+    expected: float = field(
+        default=1.0, metadata={"help": "learning: events to wait for", "min": 0.001, "max": 1_000_000.0}
+    )
+    memory_s: float = field(
+        default=10.0, metadata={"help": "learning: how long an event counts", "min": 0.001, "max": 86_400.0}
     )
     mode: str = field(
         default="cursor",
@@ -43,11 +57,21 @@ class Options:
     keep_alive: bool = field(default=True, metadata={"help": "keep the connection from poll to poll"})
     limit: int = field(default=0, metadata={"help": "events asked for at most in one answer (0: no limit)", "min": 0})
 
+    @property
+    def pause_s(self) -> float:
+        """The longest pause there can be: what a slow delivery may take."""
+        if self.policy in {"backoff", "learning"}:
+            return max(self.interval_s, self.longest_s)
+        return self.interval_s * (1 + self.jitter * (self.policy == "jittered"))
+
 
 def client(subscriber: Subscriber, options: Options) -> Client:
     """Return the generator of one subscriber."""
-    interval_ns = round(options.interval_s * 1e9)
-    phase_ns = round(random.Random(f"{subscriber.seed}|{subscriber.index}").random() * interval_ns)
+    pacing = Pacing(
+        round(options.interval_s * 1e9), options.jitter, options.factor, round(options.longest_s * 1e9),
+        options.expected, round(options.memory_s * 1e9),
+    )  # fmt: skip
+    due = PACES[options.policy](pacing, random.Random(f"{subscriber.seed}|{subscriber.index}"))
 
     def asking(who: Subscriber) -> tuple[Ask, Read]:
         request = get(who, keep_alive=options.keep_alive)
@@ -55,43 +79,8 @@ def client(subscriber: Subscriber, options: Options) -> Client:
             return _latest(who, request)
         return _past(request, options.limit), past_cursor(who)
 
-    return pull(subscriber, asking, _POLICIES[options.policy](interval_ns, phase_ns), keep_alive=options.keep_alive)
+    return pull(subscriber, asking, due, keep_alive=options.keep_alive)
 
-
-# when ---------------------------------------------------------------------------------------------------------------
-
-
-def _fixed_rate(interval_ns: int, phase_ns: int) -> Due:
-    """Keep to the grid. When an answer took longer, the point that was missed last is made up for, at once."""
-    due_ns: int | None = None
-
-    def due(at_ns: int) -> int:
-        nonlocal due_ns
-        if not interval_ns:
-            return at_ns
-        if due_ns is None:
-            due_ns = at_ns + phase_ns
-        elif due_ns <= at_ns:  # else a reconnection has asked between two points
-            due_ns += interval_ns
-            due_ns += max(0, at_ns - due_ns) // interval_ns * interval_ns
-        return due_ns
-
-    return due
-
-
-def _fixed_delay(interval_ns: int, phase_ns: int) -> Due:
-    """Pause one interval behind every answer, but for the first."""
-    pause_ns = phase_ns
-
-    def due(at_ns: int) -> int:
-        nonlocal pause_ns
-        due_ns, pause_ns = at_ns + pause_ns, interval_ns
-        return due_ns
-
-    return due
-
-
-_POLICIES: dict[str, Callable[[int, int], Due]] = {"fixed_rate": _fixed_rate, "fixed_delay": _fixed_delay}
 
 # what ---------------------------------------------------------------------------------------------------------------
 

@@ -38,16 +38,16 @@ from loadtests.clients.cursor import refused
 from loadtests.clients.event import SEQ, batch_reader
 from loadtests.clients.http import Response, exchange
 from loadtests.clients.lifetime import Lost, Session, data_or_leave, persistent
+from loadtests.clients.pace import Due
 from loadtests.clients.refusal import foreign, refusal
 
-__all__ = ["Ask", "Asking", "Due", "Read", "past_cursor", "pull"]
+__all__ = ["Ask", "Asking", "Read", "past_cursor", "pull"]
 
 _JSON = "application/json"
 _NO_DEADLINE = Deadline(0)
 _IDLE_TIMEOUT = b"HTTP/1.1 408 "
 
 Ask = Callable[[Progress, bool], Send]
-Due = Callable[[int], int]
 Read = Callable[[Response, Progress, int], tuple[Emit, int]]
 Asking = Callable[[Subscriber], tuple[Ask, Read]]
 
@@ -57,8 +57,8 @@ def pull(subscriber: Subscriber, asking: Asking, due: Due, *, keep_alive: bool, 
 
     ``asking(who)`` gives two functions for one address: ``ask(progress, prompt)`` is the request, ``prompt`` one that
     is to be answered at once even by a server that may hold it ``hold_s``; ``read(response, progress, at_ns)`` gives
-    the rows of a 200, and how many of them are new, and moves the cursor. ``due(at_ns)`` is when the next request goes,
-    after an answer at ``at_ns`` (what has passed means at once).
+    the rows of a 200, and how many of them are new, and moves the cursor. ``due(sent_ns, at_ns, new)`` is when the next
+    request goes (``loadtests.clients.pace``).
     """
     wait_s = subscriber.patience.response_s and hold_s + subscriber.patience.response_s
     wait_ns, too_late = round(wait_s * 1e9), f"response timeout after {wait_s:g} s"
@@ -94,7 +94,7 @@ def pull(subscriber: Subscriber, asking: Asking, due: Due, *, keep_alive: bool, 
             if first:
                 done = (*done, Mark("upgraded", at_ns), Mark("subscribed", at_ns))
                 prompt = first = False
-            due_ns = due(at_ns)
+            due_ns = due(sent_ns, at_ns, new)
             if not (keep_alive and response.keep_alive):
                 data_or_leave((yield (*done, Close("answered"), Wake(due_ns))))
                 return

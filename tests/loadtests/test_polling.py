@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.clients.polling import Options, _fixed_delay, _fixed_rate, client
+from loadtests.clients.polling import Options, client
 from tests.loadtests.by_hand import event, subscriber
 from tests.loadtests.pulling_hand import PullingHand, answer, status
 
@@ -17,52 +17,6 @@ def polling(after=0, seed=1, **options):
     hand = PullingHand(client(subscriber("/poll/t0", after, seed), Options(**options)))
     hand.connect()
     return hand
-
-
-def test_fixed_rate_begins_at_its_phase_and_keeps_to_the_grid():
-    due = _fixed_rate(100, 30)
-    assert due(1000) == 1030
-    assert due(1035) == 1130  # late by 5: the next one is not
-    assert due(1131) == 1230
-
-
-def test_fixed_rate_makes_up_at_once_for_the_last_point_missed():
-    due = _fixed_rate(100, 30)
-    due(1000)
-    assert due(1380) == 1330  # the answer to 1030 took until 1380; 1130, 1230 and 1330 have passed
-    assert due(1390) == 1430
-
-
-def test_fixed_rate_is_not_thrown_by_a_reconnection_between_two_points():
-    due = _fixed_rate(100, 30)
-    due(1000)
-    assert due(1010) == 1030
-
-
-@given(st.integers(1, 350), st.integers(1, 100), st.integers(0, 99))
-def test_the_effective_interval_is_the_longer_of_interval_and_service(service, interval, phase):
-    due = _fixed_rate(interval, phase % interval)
-    asked = [due(0)]
-    for _ in range(50):
-        answered = asked[-1] + service
-        asked.append(max(due(answered), answered))
-    assert asked[-1] - asked[0] == pytest.approx(50 * max(interval, service), abs=interval)
-
-
-@given(st.lists(st.integers(1, 350), min_size=1), st.integers(1, 100))
-def test_whatever_answers_take_requests_stay_on_the_grid(services, interval):
-    due = _fixed_rate(interval, 0)
-    at = due(0)
-    for service in services:
-        next_due = due(at + service)
-        assert next_due % interval == 0
-        assert next_due > at + service - interval
-        at = max(next_due, at + service)
-
-
-def test_fixed_delay_pauses_behind_each_answer():
-    due = _fixed_delay(100, 30)
-    assert [due(1000), due(1040), due(1300)] == [1030, 1140, 1400]
 
 
 def test_the_first_request_goes_at_once_and_its_answer_subscribes():

@@ -10,7 +10,7 @@ WHO = subscriber("/x")
 SECOND = 1_000_000_000
 
 
-def made(due=lambda at_ns: at_ns, read=None, *, keep_alive=True, holds=False):
+def made(due=lambda sent_ns, at_ns, new: at_ns, read=None, *, keep_alive=True, holds=False):
     prompts = []
 
     def ask(progress, prompt):
@@ -42,13 +42,13 @@ def test_an_answer_and_the_next_request_are_one_turn():
 
 
 def test_only_a_due_time_to_come_is_waited_for():
-    client, _ = made(due=lambda at_ns: 50)
+    client, _ = made(due=lambda sent_ns, at_ns, new: 50)
     client.send(Connected(5, 5))
     assert client.send(data(status(204), 49))[-1] == Wake(50)
 
 
 def test_a_due_time_that_has_come_is_not():
-    client, _ = made(due=lambda at_ns: 50)
+    client, _ = made(due=lambda sent_ns, at_ns, new: 50)
     client.send(Connected(5, 5))
     assert client.send(data(status(204), 50))[-1] == Send(b"after 0")
 
