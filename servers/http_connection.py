@@ -111,6 +111,7 @@ class _Refused(Written):
 
 
 REFUSED = _Refused(keep_alive=False)
+_receive = RequestHandler.data_received  # ``super()`` would be looked up for every request
 
 
 class HttpConnection(RequestHandler):
@@ -167,7 +168,7 @@ class HttpConnection(RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Take bytes; note what is missing of a request."""
         before = self._request_count
-        super().data_received(data)
+        _receive(self, data)
         if self._request_count == before:
             if data:  # aiohttp calls us with none to go on after a pause
                 self._piece()
@@ -226,11 +227,11 @@ class HttpConnection(RequestHandler):
         if wire is None:
             return
         try:
-            if wire.can_write_eof() and len(watch.parting) < SPARE_CONNECTIONS:
-                wire.write_eof()
-                watch.parting[self] = watch.clock()
+            if len(watch.parting) >= SPARE_CONNECTIONS:
+                wire.abort()  # what the kernel has taken still goes out
             else:
-                wire.close()
+                watch.parting[self] = watch.clock()
+                wire.write_eof() if wire.can_write_eof() else wire.close()
         except OSError:  # it has left before we could
             wire.abort()
         self.transport = None  # what comes from now on is thrown away, and aiohttp does not close before its time

@@ -123,6 +123,26 @@ def test_names_that_are_ours(host, ours):
     assert Access("http", loopback=True, names=frozenset({"listed.example"})).ours(host) is ours
 
 
+def test_a_host_is_not_trusted_for_the_company_it_came_in(monkeypatch):
+    async def test():
+        async with serving(monkeypatch, "polling", "--connections", "1000") as server:
+            client = await server.client()
+            for target, host, status in (
+                ("http://localhost/clock", "evil.example", 200),  # the target's own authority counts …
+                ("/clock", "evil.example", 421),  # … and makes nothing of the Host beside it
+                ("http://evil.example/clock", "localhost", 421),
+                ("/clock", "localhost", 200),
+                ("/clock", "evil.example", 421),
+            ):
+                client.writer.write(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+                assert (await client.answer()).status == status
+            for number in range(300):
+                client.writer.write(f"GET /clock HTTP/1.1\r\nHost: h{number}.localhost\r\n\r\n".encode())
+                assert (await client.answer()).status == 200
+
+    run(test)
+
+
 def test_reading_is_for_everybody_who_can_reach_a_port_that_is_bound_wider():
     settings = argparse.Namespace(host="0.0.0.0", origins=[], tls=None, token=None)
     assert not Access.of(settings).loopback

@@ -1,10 +1,14 @@
 import asyncio
 import socket
 import time
+from urllib.parse import parse_qsl
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from servers import app, options
+from servers.responses import Problem
 from tests.servers.harness import run, serving
 
 
@@ -47,6 +51,16 @@ def test_targets_that_say_the_same(monkeypatch):
                 assert (await client.get(target)).status == 200
 
     run(test)
+
+
+@given(st.text("ab=&;%+41 #", max_size=20))
+def test_a_query_means_what_the_standard_library_says(query):
+    pairs = parse_qsl(query, keep_blank_values=True)
+    if len(dict(pairs)) == len(pairs):
+        assert app.parsed(query) == dict(pairs)
+    else:
+        with pytest.raises(Problem, match="each parameter once"):
+            app.parsed(query)
 
 
 def test_what_is_not_http_gets_400_and_is_counted_not_printed(monkeypatch, caplog):

@@ -234,6 +234,21 @@ def test_a_refused_client_has_time_to_read_and_no_more(monkeypatch):
     run(test)
 
 
+def test_so_many_may_part_at_a_time(monkeypatch):
+    async def test():
+        async with serving(monkeypatch, "polling", "--connections", "1") as server:
+            monkeypatch.setattr("servers.http_connection.SPARE_CONNECTIONS", 1)
+            clock = Clock(server)
+            assert (await (await server.client()).get("/clock")).status == 200
+            for _ in range(3):
+                refused = await server.client()
+                assert (await refused.answer()).status == 503
+                assert await refused.rest() == b""
+                assert len(clock.watch.parting) == 1
+
+    run(test)
+
+
 def test_the_end_of_the_server_does_not_wait_for_those_who_were_refused(monkeypatch):
     async def test():
         async with serving(monkeypatch, "polling", "--connections", "1") as server:

@@ -66,7 +66,7 @@ ANSWERS = {
     "431": (431, ask(b"/poll/own", b"X: " + b"x" * 300 + b"\r\n")),
     "501": (501, ask(b"/poll/own", method=b"BREW")),
     "503": (503, b""),
-    "505": (505, ask(b"/poll/own").replace(b"HTTP/1.1", b"HTTP/2.0")),
+    "505": (505, ask(b"/poll/own").replace(b"HTTP/1.1", b"HTTP/1.9")),
 }  # fmt: skip
 
 ARGV = (

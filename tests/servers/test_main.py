@@ -1,10 +1,14 @@
+import gc
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
 
 import pytest
+
+from servers import __main__ as program
 
 
 def start(*argv):
@@ -41,3 +45,34 @@ def test_a_port_in_use_is_one_line_and_exit_code_2():
     assert (process.returncode, out) == (2, "")
     assert err.count("\n") == 1
     assert "in use" in err
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """The program in this process, which it shall leave as it was."""
+    monkeypatch.setattr(program.log, "install", lambda: None)
+    monkeypatch.setattr(program.options, "raise_descriptors", lambda: None)
+    threshold = gc.get_threshold()
+    yield lambda *argv: monkeypatch.setattr(sys, "argv", ["servers", *argv])
+    gc.set_threshold(*threshold)
+    gc.unfreeze()
+
+
+def test_main_serves_until_it_is_told_to_end(here, monkeypatch):
+    said = []
+
+    def ready(line, flush):
+        said.append((json.loads(line)["transports"], flush))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    here("polling", "--port", "0")
+    monkeypatch.setattr(program, "print", ready, raising=False)
+    assert program.main() == 0
+    assert said == [(["polling"], True)]
+
+
+def test_main_says_in_one_line_why_it_cannot_serve(here, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        here("polling", "--port", str(taken.getsockname()[1]))
+        assert program.main() == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -41,6 +41,7 @@ def test_all_is_every_transport_once():
         (["polling", "--trace", "x.csv"], "expected both or neither"),
         (["polling", "--schedule", "trace", "--trace", "/nowhere.csv"], "/nowhere.csv"),
         (["polling", "--such-a-flag"], "unrecognized arguments: --such-a-flag"),
+        (["polling", "--allow-origin", "*"], "--allow-origin: '*', expected http://HOST[:PORT]"),
         ([], "TRANSPORT"),
     ],
 )
@@ -70,3 +71,29 @@ def test_trace(tmp_path):
     path.write_text("0\n1\n")
     settings = options.parse(["polling", "--schedule", "trace", "--trace", str(path)])
     assert options.feed_settings(settings).schedule.rate_hz == 1.0
+
+
+class Resource:
+    RLIMIT_NOFILE, RLIM_INFINITY = 7, -1
+
+    def __init__(self, soft, hard):
+        self.limit = (soft, hard)
+
+    def getrlimit(self, _):
+        return self.limit
+
+    def setrlimit(self, _, limit):
+        self.limit = limit
+
+
+@pytest.mark.parametrize(("hard", "connections"), [(4096, 4000), (1_000_000, 15_000), (-1, 15_000), (50, 1)])
+def test_there_are_no_more_connections_than_open_files(monkeypatch, hard, connections):
+    monkeypatch.setattr(options, "resource", Resource(16, hard))
+    options.raise_descriptors()
+    assert options.limits(options.parse(["polling"])).connections == connections
+
+
+def test_a_system_without_such_a_limit(monkeypatch):
+    monkeypatch.setattr(options, "resource", None)
+    options.raise_descriptors()
+    assert options.limits(options.parse(["polling"])).connections == 15_000

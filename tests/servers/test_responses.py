@@ -56,3 +56,12 @@ def test_a_problem_names_what_is_wrong():
 def test_events_body():
     events = [Event("t0", seq, 0, 0, b'{"seq": %d}' % seq) for seq in (3, 4)]
     assert json.loads(events_body(events)) == {"events": [{"seq": 3}, {"seq": 4}], "last": 4}
+
+
+@pytest.mark.parametrize(("most_bytes", "last"), [(0, 1), (40, 1), (180, 1), (300, 2), (10_000, 5)])
+def test_an_answer_of_many_events_stops_where_it_is_full(most_bytes, last):
+    events = [Event("t0", seq, 0, 0, json.dumps({"seq": seq, "pad": "x" * 100}).encode()) for seq in range(1, 6)]
+    body = events_body(events, most_bytes)
+    assert [event["seq"] for event in json.loads(body)["events"]] == list(range(1, last + 1))
+    assert json.loads(body)["last"] == last
+    assert len(body) <= most_bytes or last == 1
