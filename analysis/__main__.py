@@ -1,7 +1,7 @@
-"""The command line: ``python -m analysis report RUN``, ``notebooks RUN``, ``gates``.
+"""The command line: ``python -m analysis report RUN``, ``compare A B``, ``notebooks RUN``, ``gates``.
 
 The rule it keeps: a verb reads a run folder and writes into it what can be derived again; it exits with 0 when every
-cell is ok and every gate holds, 1 when not, and 2, with one line, when the folder is no run.
+cell is ok and every gate holds (or nothing became worse), 1 when not, and 2, with one line, when the folder is no run.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import gates, notebook, planning, report, verdict
+from analysis import compare, compare_page, differences, gates, notebook, planning, report, verdict
 from analysis.load import BadRunError, open_run, read_run
 from analysis.results import Results, evaluate
 
 LATEST = Path("results/latest")
 EXAMPLES = """examples:
   python -m analysis report results/latest --junit out.xml
-  python -m analysis notebooks results/latest
+  python -m analysis compare results/reference results/latest
 """
 # Columns of the printed table: heading, column of ``Results.cells``, format.
 SHOWN: tuple[tuple[str, str, str], ...] = (
@@ -89,6 +89,22 @@ def gates_verb(_options: argparse.Namespace) -> int:
     return 2 if found else 0
 
 
+def compare_verb(options: argparse.Namespace) -> int:
+    """Say which differences between two runs are real; 1 when something is worse, or when nothing could be told."""
+    a, b = compare.side(options.a), compare.side(options.b)
+    if a.run.folder == b.run.folder:
+        raise BadRunError(f"{options.a} and {options.b} are one run; compare two")
+    found = compare.compare(a, b, differences.notes(a.run, b.run), differences.drift(a.run, b.run))
+    folder = options.out or b.run.folder / "report" / f"compare-{a.run.folder.name}"
+    try:
+        page = compare_page.write(found, folder)
+    except OSError as error:
+        raise BadRunError(f"--out {folder}: cannot be written ({error.strerror})") from None
+    *said, last = compare_page.lines(found)
+    print("\n".join([*said, f"comparison: {page}", last]))
+    return int(found.verdict in {compare.WORSE, compare.UNKNOWN})
+
+
 def notebooks_verb(options: argparse.Namespace) -> int:
     """Execute the notebooks on the run."""
     return notebook.execute(open_run(options.run))
@@ -153,6 +169,10 @@ def _parser() -> argparse.ArgumentParser:
     planning.map_arguments(
         verb("map", planning.map_verb, "draw where polling pays and where push does", planning.EXAMPLES)
     )
+    comparing = verb("compare", compare_verb, "say which differences between two runs are real, with intervals")
+    comparing.add_argument("a", type=Path, metavar="A", help="the run before: a folder")
+    comparing.add_argument("b", type=Path, metavar="B", help="the run after: a folder")
+    comparing.add_argument("--out", type=Path, metavar="DIR", help="where it is written (B's report/compare-A)")
     verb("gates", gates_verb, "check the [expect] of a run.json yet to be measured, from standard input")
     return parser
 

@@ -59,14 +59,18 @@ def inline(svg: str, picture: Picture) -> Markup:
 
 def render(results: Results, frames: Frames, pictures: list[tuple[Picture, Markup]]) -> str:
     """The page's text. ``pictures``: each chart with its inline SVG."""
-    environment = jinja2.Environment(
+    return environment().get_template(_TEMPLATE).render(_context(results, frames, pictures))
+
+
+def environment() -> jinja2.Environment:
+    """Where templates come from; everything in them is escaped, and nothing may be missing."""
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(_TEMPLATE).render(_context(results, frames, pictures))
 
 
 def _context(results: Results, frames: Frames, pictures: list[tuple[Picture, Markup]]) -> dict[str, Any]:
