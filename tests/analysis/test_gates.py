@@ -2,7 +2,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.gates import Gate, gate, gates, mistakes
@@ -79,6 +79,7 @@ def test_what_was_not_measured_never_holds():
     assert holds("<= 9999", status="invalid: 3 lost").why == "the cell is invalid: 3 lost"
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_garbage_gives_a_gate(condition):
     assert isinstance(holds(condition), Gate)

@@ -5,7 +5,7 @@ import json
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis import verdict
@@ -118,6 +118,7 @@ def test_a_reason_of_several_lines_is_one_line(results):
     assert line.splitlines() == [line]
 
 
+@settings(deadline=None)
 @given(st.text(), st.text())
 def test_whatever_names_and_reasons_contain_the_xml_is_well_formed(results, name, why):
     odd = changed(results, [f"invalid: {why}"], [gate(name, why, why or "x")], ["connection_cost", name])
