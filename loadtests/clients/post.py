@@ -18,6 +18,7 @@ from loadtests.clients import (
     Connect,
     Connected,
     Data,
+    Deadline,
     Eof,
     Failed,
     ProtocolError,
@@ -26,8 +27,6 @@ from loadtests.clients import (
     Send,
     Stop,
     Subscriber,
-    Timer,
-    Wake,
 )
 from loadtests.clients.http import Response
 
@@ -42,12 +41,12 @@ Commands = tuple[Command, ...]
 def client(subscriber: Subscriber, *, keep_alive: bool) -> Client:
     """Return the generator that publishes what it is given until it is stopped; ``subscriber.path`` is where to.
 
-    A ``Publish`` may be given once the one before has been answered. An answer that does not come within the
-    subscriber's ``response_s``, connecting included, is a failure.
+    A ``Publish`` may be given once the one before has been answered. A connection that does not come to stand, or an
+    answer that does not come within the subscriber's patience, is a failure.
     """
     publisher = _Publisher(subscriber, keep_alive=keep_alive)
     # With keep-alive the connection stands before the first publish is due.
-    more: Commands = (Connect(subscriber.address),) if keep_alive else ()
+    more: Commands = publisher.connect() if keep_alive else ()
     while True:
         event = yield more
         if isinstance(event, Stop):
@@ -61,27 +60,35 @@ def client(subscriber: Subscriber, *, keep_alive: bool) -> Client:
 class _Publisher:
     """One publish under way at most (``_wanted``), on a connection that stands, or that is being opened for it."""
 
-    __slots__ = ("_address", "_connected", "_keep_alive", "_patience_s", "_request", "_response", "_wanted")
+    __slots__ = ("_address", "_connected", "_keep_alive", "_patience", "_request", "_response", "_wanted")
 
     def __init__(self, subscriber: Subscriber, *, keep_alive: bool) -> None:
         self._address = subscriber.address
         self._request = _request(subscriber, keep_alive=keep_alive)
         self._keep_alive = keep_alive
-        self._patience_s = subscriber.patience.response_s
+        self._patience = subscriber.patience
         self._wanted: Publish | None = None
         self._connected = False
         self._response = Response()
 
+    def connect(self) -> Commands:
+        """Open a connection."""
+        return (Connect(self._address, self._patience.connect_s, self._patience.handshake_s),)
+
     def publish(self, wanted: Publish) -> Commands:
         """Send it, or connect first."""
         self._wanted = wanted
-        first = self._request(wanted.data) if self._connected else Connect(self._address)
-        return first, Wake(wanted.at_ns + round(self._patience_s * 1e9) if self._patience_s else 0)
+        return self._ask(wanted, wanted.at_ns) if self._connected else self.connect()
 
-    def connected(self, _: Connected) -> Commands:
-        """Send what waits for it."""
+    def connected(self, connected: Connected) -> Commands:
+        """Send what waits for it; without, the connection may stand idle."""
         self._connected, self._response = True, Response()
-        return (self._request(self._wanted.data),) if self._wanted else ()
+        return self._ask(self._wanted, connected.at_ns) if self._wanted else (Deadline(0),)
+
+    def _ask(self, wanted: Publish, at_ns: int) -> Commands:
+        wait_s = self._patience.response_s
+        until_ns = at_ns + round(wait_s * 1e9) if wait_s else 0
+        return self._request(wanted.data), Deadline(until_ns, f"publish: no answer within {wait_s:g} s")
 
     def read(self, data: Data) -> Commands:
         """Take a piece of the answer."""
@@ -97,10 +104,6 @@ class _Publisher:
         if isinstance(event, Eof) and self._response.eof():
             return self._answered(event.at_ns)
         return self._over(Published(self._wanted.number, event.at_ns, _LOST))
-
-    def overdue(self, timer: Timer) -> Commands:
-        """No answer came."""
-        return self.give_up(timer.at_ns, f"publish: no answer in {self._patience_s:g} s") if self._wanted else ()
 
     def give_up(self, at_ns: int, why: str) -> Commands:
         """Close the connection; what was under way has failed."""
@@ -119,7 +122,7 @@ class _Publisher:
 
     def _over(self, published: Published) -> Commands:
         self._wanted = None
-        return published, Wake(0)
+        return published, Deadline(0)
 
     def _close(self, why: str, *, failed: bool = False) -> Commands:
         self._connected = False
@@ -132,7 +135,6 @@ _TAKE: dict[type, Callable[[_Publisher, Any], Commands]] = {
     Data: _Publisher.read,
     Eof: _Publisher.ended,
     Failed: _Publisher.ended,
-    Timer: _Publisher.overdue,
 }
 
 

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -137,3 +138,27 @@ def test_a_cell_without_deliveries_is_left_to_the_checks(tmp_path, folder):
     spoken = {"feed.topics": "per_subscriber", "load.subscribers": 20, "polling.interval_s": 1.0}
     empty = measure(cell(tmp_path, settings=spoken), pulls=True)
     assert len(agreement(open_run(folder), {("e", "c"): [empty]})) == 0
+
+
+def test_a_polled_echo_is_predicted_from_the_way_up_the_transit_and_half_an_interval(tmp_path):
+    # 12 subscribers publish each second from 10 s on; 3 ms up, polled each 1,000 ms, 0 to 900 ms of waiting by phase.
+    posts, echoes = [], []
+    for i in range(12):
+        for k in range(10):
+            due = 10_000 + 1000 * k + 83 * i
+            posts.append((i, k + 2, due, due + 1, due + 4, 202))
+            echoes.append((i, i, k + 2, due + 3, due + 3, due + 3 + (83 * 7 * i + 91 * k) % 1000))
+    settings = {
+        "feed.publisher": "subscribers", "feed.topics": "per_subscriber", "load.subscribers": 12, "feed.rate_hz": 1.0,
+        "polling.interval_s": 1.0, "polling.policy": "fixed_rate",
+    }  # fmt: skip
+    one = cell(tmp_path, echoes, publishes=posts, transport="polling", settings=settings)
+    assert speaks_of(one)
+    run = types.SimpleNamespace(floor={"polling": {"round_trip_ms_p50": 0.4}})
+    found = agreement(run, {("e", "c"): [measure(one, pulls=True)]}).set_index("quantity")
+    assert set(found.index) == {"echo_ms_mean", "echo_ms_p95", "empty_ratio"}
+    assert found.loc["echo_ms_mean", "theory"] == pytest.approx(3 + 0.2 + 500)
+    assert found.loc["echo_ms_p95", "theory"] == pytest.approx(3 + 0.2 + 950)
+    assert found.loc["echo_ms_mean", "measured"] == pytest.approx(
+        np.mean([e[5] - p[2] for e, p in zip(echoes, posts, strict=False)])
+    )

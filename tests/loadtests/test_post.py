@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from loadtests.clients import Patience, Publish
+from loadtests.clients import Deadline, Patience, Publish
 from loadtests.clients.post import client
 from tests.loadtests.by_hand import Hand, subscriber
 
@@ -16,7 +16,7 @@ CLOSING = ACCEPTED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1)
 
 
 def idle(keep_alive=True, connected=True, **given):
-    who = dataclasses.replace(subscriber("/publish/t0"), **(given or {"patience": Patience(response_s=2.0)}))
+    who = dataclasses.replace(subscriber("/publish/t0"), **given)
     hand = Hand(client(who, keep_alive=keep_alive))
     if connected:
         hand.connect()
@@ -43,7 +43,7 @@ def test_a_request_goes_out_at_once_on_a_connection_that_stands():
     hand.receive(ACCEPTED)
     assert told(hand) == [(7, 202, 7)]
     assert (hand.published[0].at_ns, hand.published[0].size) == (hand.at_ns, len(ACCEPTED))
-    assert (hand.closes, hand.wake_ns) == ([], 0)
+    assert (hand.closes, hand.deadline.at_ns) == ([], 0)
     publish(hand, 8)
     assert hand.take().startswith(b"POST ")
     assert hand.connects == 1
@@ -152,18 +152,18 @@ def test_a_connection_that_breaks_fails_what_was_under_way(error):
 
 
 def test_an_answer_that_does_not_come_is_given_up():
-    hand = idle()
+    hand = idle(patience=Patience(response_s=2.0))
+    assert hand.deadline.at_ns == 0, "an idle connection may stand"
     publish(hand)
-    assert hand.wake_ns == hand.at_ns + 2 * SECOND
-    hand.ring()
+    assert hand.deadline == Deadline(hand.at_ns + 2 * SECOND, "publish: no answer within 2 s")
+    hand.end(hand.deadline.why)
     assert told(hand) == [(7, -1, 0)]
-    assert [(close.why, close.failed) for close in hand.closes] == [("publish: no answer in 2 s", True)]
 
 
 def test_with_no_end_of_patience_it_waits_for_ever():
     hand = idle(patience=Patience(response_s=0.0))
     publish(hand)
-    assert hand.wake_ns == 0
+    assert hand.deadline.at_ns == 0
 
 
 def test_the_token_is_shown():
