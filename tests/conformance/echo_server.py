@@ -7,9 +7,10 @@ is done with a message differs. Limits are what the cases need: messages of 16 M
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import argparse
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
+from unittest import mock
 
 from servers import app, options
 from servers.responses import CLOSED, Written
@@ -42,18 +43,15 @@ def mount(site: Site) -> None:
 
 
 @asynccontextmanager
-async def serving(*flags: str) -> AsyncIterator[str]:
+async def serving(*flags: str, mount: Callable[[Site], None] = mount) -> AsyncIterator[str]:
     """Serve on a free port of loopback; gives the address to connect to."""
-    settings = options.parse([*FLAGS, *flags])
-    build = partial(app.build, settings)
-    app_build, app.build = app.build, lambda _settings: _with_echo(build())
-    try:
-        async with app.serve(settings) as ready:
+    build = app.build
+
+    def with_echo(settings: argparse.Namespace) -> Site:
+        site = build(settings)
+        mount(site)
+        return site
+
+    with mock.patch.object(app, "build", with_echo):
+        async with app.serve(options.parse([*FLAGS, *flags])) as ready:
             yield str(ready["http"]).replace("http", "ws", 1) + "/echo"
-    finally:
-        app.build = app_build
-
-
-def _with_echo(site: Site) -> Site:
-    mount(site)
-    return site
