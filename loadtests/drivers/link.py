@@ -43,6 +43,8 @@ _NODELAY = 1
 _SOL_SOCKET, _SO_ERROR = 1, 4
 _READ, _WRITE = 1, 2
 _FAREWELL_NS = 1_000_000_000
+_UNSENT_BYTES = 32 * 2**20  # that may wait for a peer who does not read: one who sends pings for ever, for instance
+_UNSENT = f"over {_UNSENT_BYTES >> 20} MiB unsent, the peer does not read"
 
 now_ns = time.monotonic_ns
 
@@ -385,20 +387,22 @@ class Link:
             return None  # a closed connection takes nothing and says nothing (rule 3)
         if self._queue:
             self._queue += send.data
-            return None
+            return self._lose(_UNSENT) if len(self._queue) > _UNSENT_BYTES else None
         try:
             sent = self._transmit(send.data)
         except BlockingIOError:
             sent = 0
         except OSError as error:
-            why = tls.explain(error)
-            self._disconnect(why)
-            self.fail(why)
-            return Failed(why, now_ns())
+            return self._lose(tls.explain(error))
         if sent < len(send.data):
             self._queue += memoryview(send.data)[sent:]
             self._await_writable()
         return None
+
+    def _lose(self, why: str) -> Failed:
+        self._disconnect(why)
+        self.fail(why)
+        return Failed(why, now_ns())
 
     def _await_writable(self) -> None:
         if self._secure is None:
