@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtests import target
-from loadtests.clients.offered import SCHEDULES
+from loadtests.contradictions import refuse_contradictions
 from loadtests.settings import (
     ANYWHERE,
     SECTIONS,
@@ -292,7 +292,7 @@ def _grid(file: str, document: Mapping[str, Any], top: Iterable[str], known: Ite
         _refuse_unknown(file, f"{section}.", table, keys)
         for name, key in keys.items():
             take(f"{section}.{name}", key, table, name)
-    _refuse_contradictions(file, values)
+    refuse_contradictions(file, values)
     return Grid(transports, values), axes
 
 
@@ -355,48 +355,3 @@ def _targets(file: str, table: Mapping[str, Any]) -> dict[str, str]:
     for name, value in texts.items():
         target.check_address(f"{file}: target.", name, value)
     return texts
-
-
-def _refuse_contradictions(file: str, values: Mapping[str, tuple[Value, ...]]) -> None:
-    """Refuse what is right key by key and cannot be measured together."""
-    schedules = values["feed.schedule"]
-    if "trace" in schedules and "feed.trace" not in values:
-        raise InputError(f"{file}: feed.schedule = trace, expected feed.trace to name a CSV file of due times")
-    _refuse_upstream(file, values)
-    holds = values.get("long_polling.hold_s", (0,))
-    caps = values.get("server.max_hold_s", (float("inf"),))
-    if max(map(float, holds)) > min(map(float, caps)):
-        raise InputError(
-            f"{file}: long_polling.hold_s = {show(max(map(float, holds)))} is beyond"
-            f" server.max_hold_s = {show(min(map(float, caps)))}; lower the one or raise the other"
-        )
-
-
-_UPSTREAM: tuple[tuple[str, tuple[Value, ...], str], ...] = (
-    ("feed.topics", ("per_subscriber",), '"per_subscriber"'),
-    ("feed.schedule", tuple(SCHEDULES), " or ".join(f'"{name}"' for name in SCHEDULES)),
-    ("feed.payload", ("text",), '"text"'),
-)
-"""What subscribers publish: key, what it may be, and how that is written."""
-
-
-def _refuse_upstream(file: str, values: Mapping[str, tuple[Value, ...]]) -> None:
-    """Refuse ways to publish where nobody does, and what subscribers cannot publish."""
-    publishers = values.get("feed.publisher", ("server",))
-    idle = [key for key in values if key.startswith("upstream.")]
-    if publishers == ("server",):
-        if idle:
-            raise InputError(
-                f'{file}: {idle[0]}: nobody publishes upstream; set feed.publisher = "subscribers" or remove it'
-            )
-        return
-    if len(publishers) > 1:
-        raise InputError(f"{file}: feed.publisher names both; make two experiments of it, they have other metrics")
-    for key, accepted, expected in _UPSTREAM:
-        for value in values[key]:
-            if value not in accepted:
-                raise InputError(
-                    f'{file}: {key} = {show(value)}, expected {expected} where feed.publisher = "subscribers"'
-                )
-    if not all(values["feed.rate_hz"]):
-        raise InputError(f'{file}: feed.rate_hz = 0, expected more than 0 where feed.publisher = "subscribers"')
