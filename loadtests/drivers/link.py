@@ -43,6 +43,8 @@ _NODELAY = 1
 _SOL_SOCKET, _SO_ERROR = 1, 4
 _READ, _WRITE = 1, 2
 _FAREWELL_NS = 1_000_000_000
+_GRACE_NS = 1_000_000_000
+_PEEK = 2
 _UNSENT_BYTES = 32 * 2**20  # that may wait for a peer who does not read: one who sends pings for ever, for instance
 _UNSENT = f"over {_UNSENT_BYTES >> 20} MiB unsent, the peer does not read"
 
@@ -131,14 +133,21 @@ class Link:
             self._broken(error, at_ns)
 
     def overdue(self, at_ns: int) -> None:
-        """The deadline has passed."""
-        self._broken(self._why, at_ns)
+        """The deadline has passed: unless it is we who are late, and what was awaited lies there unread."""
+        if not self._unread() or at_ns > self.deadline_ns + _GRACE_NS:
+            self._broken(self._why, at_ns)
 
     def insist(self, at_ns: int) -> None:
         """Fail a connection that has said nothing for too long."""
         silent = self._socket and tcp_info.silent_ms(self._socket)
-        if silent and silent >= self.silence_ms:
+        if silent and silent >= self.silence_ms and not self._unread():
             self._broken(f"silent for {self.silence_ms / 1e3:g} s", at_ns)
+
+    def _unread(self) -> bool:
+        try:
+            return self._socket is not None and bool(self._socket.recv(1, _PEEK))
+        except OSError:  # nothing has come, or there is no connection yet
+            return False
 
     def _finish(self, why: str) -> None:
         if not self.ended:

@@ -78,6 +78,7 @@ class Secure:
         try:
             sent: int = self._write(data)
         except ssl.SSLWantWriteError:
+            self.crossed &= ~WRITE_AWAITS_READ
             raise BlockingIOError from None
         except ssl.SSLWantReadError:
             self.crossed |= WRITE_AWAITS_READ

@@ -65,7 +65,7 @@ def common(kind: bytes) -> tuple[Entry, ...]:
         Entry("a nonsensical Retry-After", b"HTTP/1.1 503 No\r\nRetry-After: \xff\r\nContent-Length: 0\r\n\r\n", "503"),
         Entry("a status nobody knows", b"HTTP/1.1 799 What\r\nContent-Length: 0\r\n\r\n", "status 799"),
         Entry("an endless refusal",
-          (b"HTTP/1.1 500 No\r\n\r\n", b"x" * 65536), "response of over 64 MiB|" + TOO_LATE, "endless"),
+          (b"HTTP/1.1 500 No\r\n\r\n", b"x" * 65536), "response of over 64 MiB", "endless"),
         Entry("gone, with endless digits", (
             b"HTTP/1.1 410 Gone\r\nContent-Length: 90018\r\n\r\noldest 1, newest: " + b"9" * 90_000,), "status 410"),
     )  # fmt: skip

@@ -21,7 +21,8 @@ from loadtests.clients import Address, Backoff, Client, Patience, Subscriber
 from loadtests.drivers.eventloop import EventLoop
 
 WANTED = {1, 2, 3}
-PATIENCE = Patience(connect_s=5, handshake_s=1.0, response_s=1.0, silence_s=1.0)
+PATIENCE = Patience(connect_s=20, handshake_s=20, response_s=20, silence_s=20)
+IMPATIENCE = Patience(connect_s=20, handshake_s=1, response_s=1, silence_s=1)  # where time is what has to run out
 BACKOFF = Backoff(first_s=0.02, max_s=0.1)
 MOST_BYTES = 80 << 20  # that a client may take from a server that never ends: 64 MiB, and what lies in buffers
 ALL_S = 60.0  # for a whole table; a busy machine is no failure
@@ -162,7 +163,9 @@ def run(table: Sequence[Entry], make: Callable[[Subscriber], Client], path: str,
             rows = Rows()
             case = Case(entry, serve, rows, EventLoop(rows))
             threading.Thread(target=case.listen, args=(listener,), daemon=True).start()
-            who = Subscriber(number, "t0", 0, Address(*listener.getsockname()), path, patience=PATIENCE)
+            runs_out = not entry.counted or re.search("timeout|silent", entry.counted)
+            patience = IMPATIENCE if runs_out else PATIENCE
+            who = Subscriber(number, "t0", 0, Address(*listener.getsockname()), path, patience=patience)
             case.loop.start(make(replace(who, backoff=BACKOFF)), number)
             cases.append(case)
             listeners.append(listener)

@@ -28,7 +28,7 @@ STREAMS = (
     Entry("a CR within an event",
           HEAD + message(1, event(1).replace(b", ", b",\rdata: ", 1)), "silent|ended", corrupted=0),
     Entry("a line of 100 MB", (HEAD + b"data: ", b"x" * 65536), "event of over 16 MiB", "endless"),
-    Entry("an event of endless lines", (HEAD, b"data: x\n" * 9999), "event of over 16 MiB", "endless"),
+    Entry("an event of endless lines", (HEAD, b"data: %b\n" % (b"x" * 9999)), "event of over 16 MiB", "endless"),
     Entry("a field of 100 MB", (HEAD + b"nobody", b"y" * 65536), "event of over 16 MiB", "endless"),
     Entry("an id of a megabyte", HEAD + b"id: " + b"7" * 2**20 + b"\ndata: x\n\n", corrupted=1),
     Entry("an id that is no number", HEAD + b"id: <script>\ndata: x\n\n", corrupted=1),
