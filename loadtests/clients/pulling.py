@@ -68,7 +68,7 @@ def pull(subscriber: Subscriber, asking: Asking, due: Due, *, keep_alive: bool, 
         nonlocal who, ask, read
         if progress.who is not who:
             who, (ask, read) = progress.who, asking(progress.who)
-        response = Response()
+        response, deadline = Response(), Deadline(0, too_late)  # one object for all requests: a poll pays for no other
         # Without keep-alive only the first connection can afford a request that is not held (rule 2).
         prompt = first = not hold_s or keep_alive or progress.attempt == 0
         sent_ns = connected.at_ns
@@ -76,9 +76,11 @@ def pull(subscriber: Subscriber, asking: Asking, due: Due, *, keep_alive: bool, 
         while True:
             request = ask(progress, prompt)
             # A connection's first answer belongs to its handshake, which the driver has set a deadline.
-            if not (first and keep_alive) and wait_ns:
-                done = (*done, Deadline(sent_ns + wait_ns, too_late))
-            at_ns = yield from exchange(response, (*done, request))
+            if wait_ns and not (first and keep_alive):
+                deadline.at_ns = sent_ns + wait_ns
+                at_ns = yield from exchange(response, (*done, deadline, request))
+            else:
+                at_ns = yield from exchange(response, (*done, request))
             status = response.status
             rows, new = read(response, progress, at_ns) if status == 200 else (None, 0)
             if rows and not rows[0][SEQ] and (why := foreign(response.field, _JSON)):

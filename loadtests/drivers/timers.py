@@ -21,12 +21,13 @@ _READ = 1
 
 
 class Timers:
-    """Calls back at absolute times (ns, monotonic). ``loop`` is gevent's, of which it needs ``io`` and ``timer``.
+    """Calls back at absolute times (ns, monotonic). ``loop`` is gevent's, of which it needs ``io``, ``timer`` and ``handle_error``.
 
     >>> timers.at(time.monotonic_ns() + 10**9, print)  # doctest: +SKIP
     """
 
     def __init__(self, loop: Any) -> None:
+        self._loop = loop
         self._heap: list[tuple[int, int, Callable[[int], None]]] = []
         self._entries = 0  # ties are broken by the order of entry, never by comparing callbacks
         self._armed_ns = 0
@@ -62,13 +63,15 @@ class Timers:
                 return  # it was armed anew between becoming readable and now
         heap, now = self._heap, time.monotonic_ns()
         self._armed_ns = 0
-        try:
-            while heap and heap[0][0] <= now:
-                heappop(heap)[2](now)
-                now = time.monotonic_ns()
-        finally:  # one callback's error must not silence the others
-            if heap and (not self._armed_ns or heap[0][0] < self._armed_ns):
-                self._arm(heap[0][0])
+        while heap and heap[0][0] <= now:
+            call = heappop(heap)[2]
+            try:
+                call(now)
+            except Exception:  # noqa: BLE001  gevent stops a watcher that raises, and this one is everybody's
+                self._loop.handle_error(call, *sys.exc_info())
+            now = time.monotonic_ns()
+        if heap and (not self._armed_ns or heap[0][0] < self._armed_ns):
+            self._arm(heap[0][0])
 
 
 def _timerfd() -> int | None:

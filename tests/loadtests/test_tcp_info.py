@@ -58,3 +58,16 @@ def test_what_is_no_tcp_connection_has_no_counts():
 def test_no_counts_elsewhere(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     assert tcp_info.read(None) is None
+
+
+def test_elsewhere_the_kernel_does_not_say(monkeypatch):
+    monkeypatch.setattr(tcp_info.sys, "platform", "darwin")
+    assert tcp_info.read(None) is None
+    assert tcp_info.silent_ms(None) is None
+
+
+def test_a_socket_that_is_closed_says_nothing():
+    with socket.socket() as closed:
+        pass
+    assert tcp_info.read(closed) is None
+    assert tcp_info.silent_ms(closed) is None
