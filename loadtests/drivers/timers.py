@@ -21,7 +21,9 @@ _READ = 1
 
 
 class Timers:
-    """Calls back at absolute times (ns, monotonic). ``loop`` is gevent's, of which it needs ``io``, ``timer`` and ``handle_error``.
+    """Calls back at absolute times (ns, monotonic).
+
+    ``loop`` is gevent's, of which it needs ``io``, ``timer`` and ``handle_error``.
 
     >>> timers.at(time.monotonic_ns() + 10**9, print)  # doctest: +SKIP
     """
