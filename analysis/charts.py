@@ -21,15 +21,17 @@ from analysis.charts_frontier import frontier
 from analysis.charts_latency import crowd, percentiles
 from analysis.charts_sweeps import hold_timeout, poll_interval
 from analysis.charts_upstream import upstream
-from analysis.frames import Drawn, Frames, from_server, has
+from analysis.frames import Drawn, Frames, from_server, has, plain_text
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
     """A chart: its name (a part of the file's), question, needed columns and function.
 
+    ``secure``: it draws cells over TLS beside those without, which the others leave out.
     ``whole_run``: it sees all experiments at once and is drawn once. ``published``: it is about what subscribers
-    publish, and the others are not: their bytes and times are of deliveries alone.
+    publish, and the others are not: their bytes and times are of deliveries alone. ``secure``: it draws cells over TLS
+    beside those without; the others leave them out.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Chart:
     needs: tuple[str, ...]
     draw: Callable[[Frames, pd.DataFrame], Drawn | None]
     whole_run: bool = False
+    secure: bool = False
     published: bool = False
 
 
@@ -49,7 +52,9 @@ CHARTS: tuple[Chart, ...] = (
         whole_run=True,
     ),
     Chart("latency", "How soon do events arrive?", ("delivery_ms_p50",), percentiles),
-    Chart("subscribers", "What do more subscribers do to it?", ("load.subscribers", "delivery_ms_p50"), crowd),
+    Chart(
+        "subscribers", "What do more subscribers do to it?", ("load.subscribers", "delivery_ms_p50"), crowd, secure=True
+    ),
     Chart(
         "poll_interval", "What does the poll interval buy?", ("polling.interval_s", "delivery_ms_mean"), poll_interval
     ),
@@ -64,8 +69,9 @@ CHARTS: tuple[Chart, ...] = (
         "How much is asked and moved for each event?",
         ("bytes_up_per_event", "bytes_down_per_event"),
         per_event,
+        secure=True,
     ),
-    Chart("connection", "What does a connection cost?", ("idle_bytes_per_minute",), connection),
+    Chart("connection", "What does a connection cost?", ("idle_bytes_per_minute",), connection, secure=True),
     Chart("upstream", "How soon is it taken, acknowledged, heard back?", ("echo_ms_p50",), upstream, published=True),
 )
 
@@ -95,6 +101,7 @@ def draw(frames: Frames, wanted: Iterable[Chart] = CHARTS) -> Iterator[Picture]:
     for experiment, cells in scopes:
         for chart in wanted:
             shown = cells if chart.published else from_server(cells)
+            shown = shown if chart.secure else plain_text(shown)
             if chart.whole_run == (not experiment) and has(shown, *chart.needs):
                 with style.house():
                     drawn = chart.draw(frames, shown)

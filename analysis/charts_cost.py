@@ -20,13 +20,30 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis import style
 from analysis.charts_latency import NOTHING, NOTHING_TITLE, left_out
-from analysis.frames import Drawn, Frames, Row, conditions, has, not_ok, ok, real, rows, side_by_side, tidy, varied
+from analysis.frames import (
+    Drawn,
+    Frames,
+    Row,
+    beside_tls,
+    conditions,
+    has,
+    not_ok,
+    ok,
+    over_tls,
+    real,
+    rows,
+    tidy,
+    varied,
+)
 from analysis.prose import Estimate, listing, number, plain, size, times
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One panel of bars: ``parts`` (column, name) are stacked, ``total`` is the column with their interval."""
+    """One panel of bars: ``parts`` (column, name) are stacked, ``total`` is the column with their interval.
+
+    ``beside`` is what is written behind the number.
+    """
 
     title: str
     parts: tuple[tuple[str, str], ...]
@@ -34,10 +51,27 @@ class Panel:
     total: str = ""
     scale: float = 1.0
     absent: str = "not measured"
+    beside: Callable[[Row], str] = lambda _row: ""
 
 
 def _ms(value: float) -> str:
     return f"{number(value)} ms"
+
+
+def round_trips(row: Row) -> int:
+    """Round trips to the first deliverable event, as predicted (METHODOLOGY, "Connection cost in round trips").
+
+    One for TCP, TLS's (1.3: one; 1.2: two), one for an HTTP request or upgrade, and for a client that subscribes in so
+    many words one when SUBSCRIBE goes right behind CONNECT, two when it waits for CONNECTED.
+    """
+    asks = 1 if math.isfinite(real(row.get("connect_upgrade_ms_p50"))) else 0
+    pipelined = row.get("stomp.pipelined")
+    subscribes = 0 if not isinstance(pipelined, bool) else 1 if pipelined else 2
+    return 1 + {"TLS 1.3": 1, "TLS 1.2": 2}.get(over_tls(row), 0) + asks + subscribes
+
+
+def _trips(row: Row) -> str:
+    return f", {round_trips(row)} RTT" if math.isfinite(real(row.get("connect_tcp_ms_p50"))) else ""
 
 
 _PER_EVENT = (
@@ -49,12 +83,15 @@ _CONNECTION = (
         "to open: ms, median",
         (
             ("connect_tcp_ms_p50", "TCP"),
+            ("connect_tls_ms_p50", "TLS"),
             ("connect_upgrade_ms_p50", "HTTP"),
             ("connect_subscribe_ms_p50", "subscribe"),
         ),
         _ms,
         "connect_ms_p50",
+        beside=_trips,
     ),
+    Panel("to subscribe: bytes", (("connect_bytes", ""),), size, "connect_bytes"),
     Panel(
         "to hold: server KiB",
         (("server_user_bytes_per_connection", "user"), ("server_kernel_bytes_per_connection", "kernel")),
@@ -68,7 +105,7 @@ _CONNECTION = (
 
 def per_event(frames: Frames, cells: pd.DataFrame) -> Drawn | None:
     """Requests for each event and bytes for each event, up and down, by transport at equal settings."""
-    chosen = side_by_side(frames, cells, "bytes_down_per_event")
+    chosen = beside_tls(frames, cells, "bytes_down_per_event")
     if chosen.empty:
         return None
     said = _bytes_words(frames, chosen)
@@ -85,7 +122,7 @@ def per_event(frames: Frames, cells: pd.DataFrame) -> Drawn | None:
 
 def connection(frames: Frames, cells: pd.DataFrame) -> Drawn | None:
     """Opening a connection by phase, the server's memory for each held one, and what it sends while nothing happens."""
-    chosen = side_by_side(frames, cells, "idle_bytes_per_minute")
+    chosen = beside_tls(frames, cells, "idle_bytes_per_minute")
     if chosen.empty:
         return None
     said = _connection_words(frames, chosen)
@@ -94,7 +131,8 @@ def connection(frames: Frames, cells: pd.DataFrame) -> Drawn | None:
         chosen,
         _CONNECTION,
         said[0],
-        f"Connections opened, then held while no event comes. {conditions(chosen)}",
+        f"Connections opened, then held while no event comes. {conditions(chosen)}. RTT: round trips to the first"
+        " event, as predicted.",
     )
     metrics = [
         "connect_ms_p50",
@@ -114,14 +152,26 @@ def _columns(panels: Sequence[Panel]) -> list[str]:
 
 
 def _figure(frames: Frames, chosen: pd.DataFrame, panels: Sequence[Panel], title: str, subtitle: str) -> Figure:
-    figure, drawn = style.frame(title, subtitle, len(panels), 1.15 + 0.5 * len(chosen), not_ok(frames, chosen))
+    figure, drawn = style.frame(
+        title, subtitle, len(panels), 1.15 + (0.5 if len(chosen) < 8 else 0.36) * len(chosen), not_ok(frames, chosen)
+    )
     for place, (panel, axes) in enumerate(zip(panels, drawn, strict=True)):
         bars(frames, chosen, panel, axes)
         axes.set_yticks(
             range(len(chosen)),
-            [frames.labels[name] for name in chosen["transport"]] if place == 0 else [""] * len(chosen),
+            _names(frames, chosen) if place == 0 else [""] * len(chosen),
         )
     return figure
+
+
+def _names(frames: Frames, chosen: pd.DataFrame) -> list[str]:
+    """A transport's label, and beneath it, where it is there more than once, what its other cells have."""
+    told: list[str] = []
+    for row in rows(chosen):
+        label, tls = frames.labels[row["transport"]], over_tls(row)
+        first = row["transport"] not in {before["transport"] for before in rows(chosen)[: len(told)]}
+        told.append(", ".join(filter(None, (label, tls))) if first else tls)
+    return told
 
 
 def bars(frames: Frames, chosen: pd.DataFrame, panel: Panel, axes: Axes) -> None:
@@ -164,7 +214,7 @@ def bars(frames: Frames, chosen: pd.DataFrame, panel: Panel, axes: Axes) -> None
                 axes.plot(reach, place, marker=">", color=style.INK, markersize=5, zorder=3)
         end = max(start, min(whole.high, reach) if math.isfinite(whole.half) else 0.0)
         axes.annotate(
-            panel.say(whole.value / panel.scale),
+            panel.say(whole.value / panel.scale) + panel.beside(row),
             (end, place),
             (5, 0),
             textcoords="offset points",
@@ -181,7 +231,7 @@ def _dress(axes: Axes, panel: Panel, longest: float, count: int) -> None:
     axes.set_xlim(0, longest * 1.42 or 1.0)
     axes.set_ylim(count - 0.45, -0.55)
     axes.set_xlabel(f"light to dark: {', '.join(names)}" if names else "", size=9.5)
-    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_locator(MaxNLocator(3))
     axes.xaxis.set_major_formatter(FuncFormatter(style.plain_tick))
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
@@ -210,21 +260,21 @@ def _bytes_words(frames: Frames, chosen: pd.DataFrame) -> tuple[str, str]:
         return NOTHING_TITLE, NOTHING
     first, last = good[0], good[-1]
     label = frames.labels
-    lean = f"{label[first['transport']]} moves {size(_bytes(first))} for each event"
+    lean = f"{_label(frames, first)} moves {size(_bytes(first))} for each event"
     payload = (
         f", of which {plain(first['feed.payload_bytes'])} B are payload" if has(chosen, "feed.payload_bytes") else ""
     )
     asked = [
         f"{label[row['transport']]} asks {Estimate.of(row, 'requests_per_event').text()} times"
         for row in good
-        if Estimate.of(row, "requests_per_event").known
+        if Estimate.of(row, "requests_per_event").known and not over_tls(row)
     ]
     tail = f" For each event {listing(asked)}." if asked else " No transport here asks: events are pushed."
     if last is first:
         return lean, f"{lean}{payload}.{tail}"
     much = _bytes(last) / _bytes(first) if _bytes(first) > 0 else math.inf
     ratio = "about as much" if much < 1.05 else f"{times(much)} as much"
-    most = f"{label[last['transport']]} {size(_bytes(last))}, {ratio}"
+    most = f"{_label(frames, last)} {size(_bytes(last))}, {ratio}"
     return f"{lean}, {most}", f"{lean}{payload}; {most} ({size(real(last['bytes_up_per_event']))} of it up).{tail}"
 
 
@@ -235,7 +285,7 @@ def _connection_words(frames: Frames, chosen: pd.DataFrame) -> tuple[str, str]:
         return NOTHING_TITLE, NOTHING
     found = [(extreme, measured) for extreme in _EXTREMES if (measured := _ascending(good, extreme.column))]
     most = [extreme.short.format(extreme.say(real(measured[-1][extreme.column]))) for extreme, measured in found]
-    return f"A connection: up to {listing(most)}", " ".join(_range(frames, *one) for one in found)
+    return f"A connection: up to {listing(most)}", " ".join(_range(frames, *one) for one in found) + _added(good)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,13 +296,42 @@ class Extreme:
     lead: str
     short: str
     say: Callable[[float], str]
+    adds: str
 
 
 _EXTREMES = (
-    Extreme("connect_ms_p50", "To open (median)", "{} to open", _ms),
-    Extreme("server_bytes_per_connection", "To hold", "{} of server memory to hold", size),
-    Extreme("idle_bytes_per_minute", "Idle, a minute", "{} a minute when idle", size),
+    Extreme("connect_ms_p50", "To open (median)", "{} to open", _ms, "{} to open"),
+    Extreme("connect_bytes", "Until subscribed", "{} until subscribed", size, "{} until subscribed"),
+    Extreme("server_bytes_per_connection", "To hold", "{} of server memory to hold", size, "{} of server memory"),
+    Extreme("idle_bytes_per_minute", "Idle, a minute", "{} a minute when idle", size, "{} a minute when idle"),
 )
+
+
+def _label(frames: Frames, row: Row) -> str:
+    return ", ".join(filter(None, (frames.labels[row["transport"]], over_tls(row))))
+
+
+def _added(good: Sequence[Row]) -> str:
+    """What TLS adds to the same transport without: ``TLS 1.3 adds 1.2 to 1.9 ms to open and 250 to 280 KiB …``."""
+    without = {row["transport"]: row for row in good if not over_tls(row)}
+    said = []
+    for tls in sorted({over_tls(row) for row in good} - {""}):
+        pairs = [
+            (without[row["transport"]], row) for row in good if over_tls(row) == tls and row["transport"] in without
+        ]
+        adds = [extreme.adds.format(_span(extreme, pairs)) for extreme in _EXTREMES if _span(extreme, pairs)]
+        said += [f" {tls} adds {listing(adds)}."] if adds else []
+    return "".join(said)
+
+
+def _span(extreme: Extreme, pairs: Sequence[tuple[Row, Row]]) -> str:
+    """The least and the most that is added; empty where it was not measured in both."""
+    more = sorted(real(after.get(extreme.column)) - real(before.get(extreme.column)) for before, after in pairs)
+    more = [value for value in more if math.isfinite(value)]
+    if not more:
+        return ""
+    ends = dict.fromkeys(extreme.say(value) for value in (more[0], more[-1]))
+    return " to ".join(ends)
 
 
 def _ascending(good: Sequence[Row], column: str) -> list[Row]:
@@ -261,5 +340,5 @@ def _ascending(good: Sequence[Row], column: str) -> list[Row]:
 
 def _range(frames: Frames, extreme: Extreme, measured: Sequence[Row]) -> str:
     """The least and the most: ``To hold: from 9.2 KiB (SSE) to 31 KiB (WebSocket).``."""
-    ends = [f"{extreme.say(real(row[extreme.column]))} ({frames.labels[row['transport']]})" for row in measured]
+    ends = [f"{extreme.say(real(row[extreme.column]))} ({_label(frames, row)})" for row in measured]
     return f"{extreme.lead}: {ends[0]}." if len(ends) == 1 else f"{extreme.lead}: from {ends[0]} to {ends[-1]}."

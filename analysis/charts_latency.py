@@ -24,6 +24,8 @@ from analysis.frames import (
     known,
     not_ok,
     ok,
+    over_tls,
+    plain_text,
     rows,
     side_by_side,
     tidy,
@@ -150,14 +152,18 @@ def crowd(frames: Frames, cells: pd.DataFrame) -> Drawn | None:
     shown = known(cells, "load.subscribers", "delivery_ms_p50")
     if len(values(shown, "load.subscribers")) < 2:
         return None
-    title, beneath = _crowd_title(frames, shown), f"{conditions(shown)}. Medians with 95 % intervals."
-    figure, panels = style.frame(title, beneath, 2, 4.6, not_ok(frames, shown))
+    plainly = plain_text(shown)
+    title, beneath = _crowd_title(frames, plainly), f"{conditions(plainly)}. Medians with 95 % intervals."
+    secured = listing(dict.fromkeys(filter(None, map(over_tls, rows(shown)))))
+    notes = [f"darker, with a marker of its own: over {secured}"] if len(plainly) < len(shown) else []
+    figure, panels = style.frame(title, beneath, 2, 4.6, [*notes, *not_ok(frames, shown)])
     for axes, column, label in zip(
         panels, _CROWD, ("median delivery latency, ms", "server CPU per delivery, µs"), strict=True
     ):
         _crowd_panel(frames, known(shown, column), axes, column, label)
     table = tidy(shown, varied(shown), [*_CROWD, "delivery_ms_p99", "load_cpu_us_per_delivery"])
-    return Drawn(figure, title, _crowd_sentence(frames, shown) + left_out(frames, shown, cells), table)
+    said = _crowd_sentence(frames, plainly) + _over_tls(frames, shown)
+    return Drawn(figure, title, said + left_out(frames, shown, cells), table)
 
 
 _CROWD = ("delivery_ms_p50", "server_cpu_us_per_delivery")
@@ -173,7 +179,11 @@ def _crowd_panel(frames: Frames, shown: pd.DataFrame, axes: Axes, column: str, l
     style.log_x(axes, [], [float(x) for x in values(shown, "load.subscribers")])
     style.log_y(axes, [*shown[column]], floor_ms if math.isfinite(floor_ms) else None)
     tags = []
-    for name, group in shown.sort_values("load.subscribers").groupby("transport", sort=False):
+    plainly = plain_text(shown)
+    for row in rows(shown.drop(plainly.index)):
+        look = frames.looks[row["transport"]].shade(1, 2)
+        style.dot(axes, float(row["load.subscribers"]), Estimate.of(row, column), look, ok=ok(row))
+    for name, group in plainly.sort_values("load.subscribers").groupby("transport", sort=False):
         look = frames.looks[str(name)]
         axes.plot(group["load.subscribers"], group[column], color=look.colour, zorder=2)
         for row in rows(group):
@@ -200,6 +210,18 @@ def _crowd_sentence(frames: Frames, shown: pd.DataFrame) -> str:
     good = shown[shown["status"] == "ok"].sort_values("load.subscribers")
     said = [_grown(frames, rows(group)[0], rows(group)[-1]) for _, group in good.groupby("transport", sort=False)]
     return f"Median delivery latency by number of subscribers. {'; '.join(said)}." if said else NOTHING
+
+
+def _over_tls(frames: Frames, shown: pd.DataFrame) -> str:
+    """For each cell over TLS that has its like without: the median of both."""
+    plainly = {(row["transport"], row["load.subscribers"]): row for row in rows(plain_text(shown)) if not over_tls(row)}
+    said = []
+    for row in rows(shown):
+        like = plainly.get((row["transport"], row["load.subscribers"]))
+        if over_tls(row) and like and ok(row) and ok(like):
+            there, here = (Estimate.of(one, _CROWD[0]).text("ms") for one in (row, like))
+            said.append(f"{frames.labels[row['transport']]} over {over_tls(row)} {there} instead of {here}")
+    return f" With as many subscribers, {'; '.join(said)}." if said else ""
 
 
 def _grown(frames: Frames, few: Row, many: Row) -> str:

@@ -23,7 +23,7 @@ from analysis.results import Results
 from analysis.style import Look, looks
 
 Row = Mapping[Any, Any]
-_SHARED = ("feed", "load", "server")  # sections of settings that hold for every transport
+_SHARED = ("feed", "load", "server", "tls")  # sections of settings that hold for every transport
 Latencies = Callable[[str, str], npt.NDArray[np.float64]]
 
 
@@ -53,7 +53,7 @@ class Frames:
         settings = {(cell.experiment, cell.cell): cell.settings for cell in run.cells}
         keys = zip(results.cells["experiment"], results.cells["cell"], strict=True)
         chosen = pd.DataFrame([dict(settings.get(key, {})) for key in keys], index=results.cells.index)
-        fresh = [name for name in chosen if "." in str(name) and name not in results.cells]
+        fresh = [name for name in chosen if is_setting(str(name)) and name not in results.cells]
         cells = pd.concat([results.cells, chosen[fresh]], axis=1)
         measured = cells["role"] == "measure"
         names = dict.fromkeys([*run.transports, *cells["transport"]])
@@ -96,6 +96,41 @@ def real(value: Any) -> float:
     return float(value) if isinstance(value, int | float) else math.nan
 
 
+def is_setting(column: str) -> bool:
+    """Whether a column is a setting: its name has a section, or it is the one that holds for all of them."""
+    return "." in column or column == "tls"
+
+
+def plain_text(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells without TLS, all of them where none is without: what a chart draws that does not speak of TLS."""
+    secured = cells["tls"].map(secure) if "tls" in cells else pd.Series(False, cells.index)
+    return cells if secured.all() else cells[~secured]
+
+
+def secure(tls: Any) -> bool:
+    """Whether a cell's ``tls`` names a version; runs from before there was TLS have none."""
+    return isinstance(tls, str) and tls != "off"
+
+
+def over_tls(row: Row) -> str:
+    """``TLS 1.3``; empty where there is none."""
+    return f"TLS {row['tls']}" if secure(row.get("tls")) else ""
+
+
+def beside_tls(frames: Frames, cells: pd.DataFrame, column: str) -> pd.DataFrame:
+    """``side_by_side`` of the cells without TLS, and of the same settings with it: each transport's together."""
+    chosen = side_by_side(frames, plain_text(cells), column)
+    if chosen.empty or "tls" not in cells:
+        return chosen
+    shared = [name for name in varied(cells) if name.split(".")[0] in _SHARED and name != "tls"]
+    alike = known(cells, column).merge(chosen[shared].drop_duplicates()) if shared else known(cells, column)
+    both = [*rows(chosen), *(row for row in rows(alike) if secure(row["tls"]))]
+    order = list(frames.labels)
+    found = pd.DataFrame(both).drop_duplicates(["transport", "tls"])
+    rank = found["transport"].map(order.index) * 10 + found["tls"].map(lambda tls: float(tls) if secure(tls) else 0.0)
+    return found.iloc[rank.argsort(kind="stable")].reset_index(drop=True)
+
+
 def has(cells: pd.DataFrame, *columns: str) -> bool:
     """Whether some row has a value in every one of ``columns``."""
     return all(name in cells for name in columns) and bool(cells[list(columns)].notna().all(axis=1).any())
@@ -123,8 +158,8 @@ def values(cells: pd.DataFrame, column: str) -> list[Any]:
 
 def varied(cells: pd.DataFrame) -> list[str]:
     """The dotted settings that take more than one value for one and the same transport: the experiment's axes."""
-    dotted = [name for name in cells.columns if "." in name]
-    return [name for name in dotted if any(len(values(group, name)) > 1 for _, group in cells.groupby("transport"))]
+    settings = [name for name in cells.columns if is_setting(name)]
+    return [name for name in settings if any(len(values(group, name)) > 1 for _, group in cells.groupby("transport"))]
 
 
 def ok(row: Row) -> bool:
@@ -149,11 +184,12 @@ def side_by_side(frames: Frames, cells: pd.DataFrame, column: str) -> pd.DataFra
     shared = [name for name in varied(cells) if name.split(".")[0] in _SHARED]
     groups = [group for _, group in cells.groupby(shared, dropna=False)] if shared else [cells]
 
-    def rank(group: pd.DataFrame) -> tuple[int, int, float]:
+    def rank(group: pd.DataFrame) -> tuple[int, int, bool, float]:
         crowd = real(float(group["load.subscribers"].iloc[0])) if has(group, "load.subscribers") else 100.0
         return (
             group["transport"].nunique(),
             int((group["status"] == "ok").sum()),
+            not ("tls" in group and group["tls"].map(secure).any()),
             -abs(math.log(max(crowd, 1.0) / 100.0)),
         )
 
@@ -199,9 +235,11 @@ def conditions(cells: pd.DataFrame) -> str:
     """The conditions all of ``cells`` share, for a subtitle: subscribers, event rate, topics, payload."""
     found = {name: values(cells, name) for name, _, _ in _CONDITIONS}
     words = ((found[name], one, many) for name, one, many in _CONDITIONS)
-    return " · ".join(
+    said = [
         (one if at[0] == 1 else many).format(plain(at[0]).replace("_", " ")) for at, one, many in words if len(at) == 1
-    )
+    ]
+    tls = values(cells, "tls")
+    return " · ".join([*said, *([over_tls({"tls": tls[0]})] if len(tls) == 1 and secure(tls[0]) else [])])
 
 
 _CONDITIONS = (  # setting, words for 1, words for any other value
@@ -230,9 +268,14 @@ def cell_settings(row: Row) -> str:
     """A cell's settings out of its name, ``transport/key=value/…``: ``hold 2 s, gap 0.5 s``; names of its own stay."""
     told = (row.get("experiment"), row["transport"])
     pairs = (part.partition("=") for part in str(row["cell"]).split("/") if part not in told)
-    return ", ".join(
-        f"{setting_name(name)} {setting(name, _literal(value))}" if value else name for name, _, value in pairs
-    )
+    return ", ".join(_told(name, value) if value else name for name, _, value in pairs)
+
+
+def _told(name: str, value: str) -> str:
+    """``hold 2 s``; ``TLS 1.3``, ``no TLS``."""
+    if name == "tls":
+        return over_tls({"tls": value}) or "no TLS"
+    return f"{setting_name(name)} {setting(name, _literal(value))}"
 
 
 def _literal(value: str) -> Any:

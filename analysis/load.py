@@ -31,6 +31,8 @@ CONNECTIONS = (
     "segments_up", "segments_down", "closed_ns", "why",
 )  # fmt: skip
 RESOURCES = ("at_ns", "mark", "process", "pid", "cpu_ns", "rss_bytes", "fds", "threads", "kernel_bytes")
+# Columns that came while the format was version 1 already: rows written before them have this instead.
+_LATER: Mapping[str, str] = {"purpose": ""}
 _TEXT = frozenset(("purpose", "extensions", "subprotocol", "why", "mark", "process"))
 
 
@@ -301,12 +303,15 @@ def _nullable(name: str) -> str:
 def _parquet(path: Path, columns: tuple[str, ...]) -> Any:
     try:
         with pq.ParquetFile(path) as file:
-            missing = [name for name in columns if name not in file.schema_arrow.names]
-            table = None if missing else file.read(columns=list(columns))
+            there = [name for name in columns if name in file.schema_arrow.names]
+            table: Any = file.read(columns=there)
     except (OSError, pa.ArrowException) as error:
         raise BadRunError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from None
-    if missing:
+    lacking = [name for name in columns if name not in there]
+    if missing := [name for name in lacking if name not in _LATER]:
         raise BadRunError(f"{path}: no column {', '.join(missing)}; these are not rows of format {FORMAT}")
+    for name in lacking:
+        table = table.append_column(name, pa.array([_LATER[name]] * table.num_rows, pa.string()))
     return table
 
 

@@ -297,6 +297,7 @@ def _connect(first: pd.DataFrame) -> dict[str, Sample]:
     answered = np.where(np.isnan(upgraded), connected, upgraded)
     lasted = {
         "tcp": tcp,
+        "tls": tls - tcp,
         "upgrade": upgraded - connected,
         "subscribe": subscribed - answered,
         # Ready to hear events: subscribed, else upgraded, else connected.

@@ -65,7 +65,7 @@ def _upstream(name: str) -> Callable[[Measured], Sample]:
 _UPSTREAM = {name: _upstream(name) for name in ("up", "acknowledged", "echo", "bytes", "answer_bytes")}
 
 
-_CONNECT = {phase: _connect(phase) for phase in ("ready", "tcp", "upgrade", "subscribe", "bytes")}
+_CONNECT = {phase: _connect(phase) for phase in ("ready", "tcp", "tls", "upgrade", "subscribe", "bytes")}
 
 
 def _per(amount: float, units: float) -> float:
@@ -205,6 +205,8 @@ METRICS: tuple[Metric, ...] = (
            "lower", "connections", Quantile(_CONNECT["ready"], 0.99)),
     Metric("connect_tcp_ms_p50", "ms", "TCP handshake, p50", "from connect() to connected", "lower", "connections",
            Quantile(_CONNECT["tcp"], 0.5)),
+    Metric("connect_tls_ms_p50", "ms", "TLS handshake, p50", "from connected to the end of the TLS handshake", "lower",
+           "connections", Quantile(_CONNECT["tls"], 0.5)),
     Metric("connect_upgrade_ms_p50", "ms", "HTTP answer or upgrade, p50", "from connected to the answer or upgrade",
            "lower", "connections", Quantile(_CONNECT["upgrade"], 0.5)),
     Metric("connect_subscribe_ms_p50", "ms", "subscribing, p50", "from there to subscribed (STOMP: the RECEIPT)",

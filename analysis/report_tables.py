@@ -75,7 +75,7 @@ _LATENCY = (
 )
 _COST = ("empty_ratio", "requests_per_event", "bytes_up_per_event", "bytes_down_per_event")
 _CPU = ("server_cpu_us_per_delivery", "load_cpu_us_per_delivery")
-_HELD = ("connect_ms_p50", "connect_ms_p99", "connect_bytes", "server_cpu_us_per_connection")
+_HELD = ("connect_ms_p50", "connect_ms_p99", "connect_tls_ms_p50", "connect_bytes", "server_cpu_us_per_connection")
 _HELD_MEMORY = ("server_user_bytes_per_connection", "server_kernel_bytes_per_connection", "idle_bytes_per_minute")
 _FAULTS = ("lost", "missed")
 _PUBLISHED = (*(metric.name for metric in UPSTREAM), *_FAULTS)

@@ -38,6 +38,8 @@ EXPERIMENTS = {
 }
 HANDSHAKE_BYTES = {"polling": (180, 120), "long_polling": (200, 120), "sse": (170, 190), "websocket": (280, 240),
                    "stomp_websocket": (520, 430), "stomp_tcp": (150, 160)}  # fmt: skip
+TLS_BYTES = 1000  # each way, until subscribed
+TLS_HELD_BYTES = 276 * 1024  # more for each connection the server holds
 DELIVERY = ("subscriber", "connection", "topic", "seq", "due_ns", "sent_ns", "received_ns", "bytes")
 RESPONSE = ("subscriber", "started_ns", "finished_ns", "status", "events", "bytes_sent", "bytes_received")
 
@@ -53,7 +55,9 @@ class Plan:
 
     @property
     def name(self) -> str:
-        axes = [f"{key}={self.settings[key]}" for key in EXPERIMENTS[self.experiment][1] if key in self.settings]
+        axes = [
+            f"{key}={self.settings[key]}" for key in (*EXPERIMENTS[self.experiment][1], "tls") if key in self.settings
+        ]
         return "/".join([self.transport, *(["reference"] if self.role == "reference" else []), *axes])
 
 
@@ -149,20 +153,22 @@ def hash_of(name: str) -> int:
 
 
 def connections(plan: Plan, seed: int) -> dict[str, list[object]]:
-    """One attempt for each subscriber: TCP 0.1 ms, the answer 0.3 ms, subscribed 0.2 ms (STOMP: a round trip more)."""
+    """One attempt for each subscriber: TCP 0.1 ms, TLS 1.2 ms (1.2: 1.5), the answer 0.3 ms, STOMP subscribed 0.4."""
     rng = np.random.default_rng([seed, 3])
     n = plan.settings["load.subscribers"]
     started = _ns(-5 + np.arange(n) * 0.001)
     phase = lambda ms: (ms * 1e6 * rng.uniform(0.9, 1.1, n)).astype(np.int64)  # noqa: E731 - three columns alike
     tcp = started + phase(0.1)
-    upgraded = tcp + phase(0.3)
+    tls = plan.settings.get("tls", "off")
+    secured = tcp + phase({"1.3": 1.2, "1.2": 1.5}[tls]) if tls != "off" else tcp
+    upgraded = secured + phase(0.3)
     stomp = plan.transport.startswith("stomp")
     subscribed = upgraded + phase(0.4 if stomp else 0.01)
-    up, down = HANDSHAKE_BYTES[plan.transport]
+    up, down = (bytes_ + TLS_BYTES * (tls != "off") for bytes_ in HANDSHAKE_BYTES[plan.transport])
     none = [None] * n
     return {
         "subscriber": list(range(n)), "attempt": [0] * n, "purpose": [""] * n, "started_ns": started.tolist(),
-        "tcp_ns": tcp.tolist(), "tls_ns": none,
+        "tcp_ns": tcp.tolist(), "tls_ns": none if tls == "off" else secured.tolist(),
         "upgraded_ns": none if plan.transport == "stomp_tcp" else upgraded.tolist(),
         "subscribed_ns": subscribed.tolist(), "extensions": [""] * n, "subprotocol": ["v12.stomp" if stomp else ""] * n,
         "heartbeats": [2] * n, "bytes_up_subscribed": [up] * n, "bytes_down_subscribed": [down] * n,
@@ -176,7 +182,8 @@ def resources(plan: Plan, received: int) -> list[tuple[object, ...]]:
     n = plan.settings["load.subscribers"]
     window_s = plan.settings["load.measure_s"]
     start_s = plan.settings["load.warmup_s"]
-    held = (50_000_000 + 20_000 * n, 1_000_000 + 6_000 * n)
+    buffers = TLS_HELD_BYTES * (plan.settings.get("tls", "off") != "off")
+    held = (50_000_000 + (20_000 + buffers) * n, 1_000_000 + 6_000 * n)
     marks = {  # mark: (at, server cpu us, load cpu us, rss, kernel bytes)
         "ready": (-6.0, 200_000, 300_000, 50_000_000, 1_000_000),
         "verified": (-5.5, 210_000, 300_000, 50_000_000, 1_000_000),
@@ -192,13 +199,34 @@ def resources(plan: Plan, received: int) -> list[tuple[object, ...]]:
     ]
 
 
-def plans(names: tuple[str, ...], transports: tuple[str, ...], scale: float) -> Iterator[Plan]:
-    """The cells of the named experiments; ``scale`` multiplies the windows."""
+def plans(
+    names: tuple[str, ...], transports: tuple[str, ...], scale: float, tls: tuple[str, ...] = ()
+) -> Iterator[Plan]:
+    """The cells of the named experiments; ``scale`` multiplies the windows; ``tls`` is an axis of two of them.
+
+    Without ``tls`` no cell has the setting: a run from before there was TLS.
+    """
+    for plan in plain_plans(names, transports, scale):
+        if not tls:
+            yield plan
+        elif plan.experiment == "connection_cost" or (
+            plan.experiment == "fan_out" and plan.settings["load.subscribers"] == 100
+        ):
+            for version in tls:
+                yield Plan(plan.experiment, plan.transport, plan.settings | {"tls": version})
+        else:
+            yield Plan(plan.experiment, plan.transport, plan.settings | {"tls": "off"}, plan.role)
+
+
+def plain_plans(names: tuple[str, ...], transports: tuple[str, ...], scale: float) -> Iterator[Plan]:
+    """The cells of the named experiments, without TLS."""
     few = max(10, round(50 * scale))
     base = {"feed.schedule": "poisson", "feed.payload_bytes": 256, "load.warmup_s": 2.0, "load.measure_s": 20.0 * scale}
     own = {
         "polling": {"polling.interval_s": 0.5},
         "long_polling": {"long_polling.hold_s": 25.0, "long_polling.gap_s": 0.0},
+        "stomp_websocket": {"stomp.pipelined": False},
+        "stomp_tcp": {"stomp.pipelined": True},
     }
     apart = {**base, "feed.topics": "per_subscriber", "feed.rate_hz": 1.0, "load.subscribers": few}
     if "fan_out" in names:
@@ -264,11 +292,12 @@ def make(
     repeats: int = 2,
     scale: float = 1.0,
     seed: int = 1,
+    tls: tuple[str, ...] = (),
 ) -> Path:
     """Write a run folder (``scale`` 0.2 is quick: windows of 4 s, 10 subscribers) and return it."""
     run.mkdir(parents=True, exist_ok=True)
     (run / "experiments").mkdir(exist_ok=True)
-    chosen = list(plans(experiments, transports, scale))
+    chosen = list(plans(experiments, transports, scale, tls))
     cells = [write_cell(run, plan, repeat, seed) for repeat in range(1, repeats + 1) for plan in chosen]
     one_way_ms = ONE_WAY_S * 1e3
     meta = {
@@ -281,7 +310,7 @@ def make(
         "transports": {name: TRANSPORTS[name] for name in transports},
         "experiments": {
             name: {"title": name.replace("_", " ").capitalize(), "question": EXPERIMENTS[name][0],
-                   "axes": {axis: [] for axis in EXPERIMENTS[name][1]}, "expect": {}}
+                   "axes": {axis: [] for axis in (*EXPERIMENTS[name][1], *(["tls"] if tls else []))}, "expect": {}}
             for name in experiments
         },
         "floor": {

@@ -84,6 +84,15 @@ def test_a_missing_resources_file_leaves_its_metrics_empty(folder):
     assert (results.summary["status"] == "ok").all()
 
 
+def test_rows_from_before_a_column_came_are_read(folder):
+    run = open_run(folder)
+    whole = evaluate(run)
+    for cell in run.cells:
+        path = cell.folder / "connections.parquet"
+        pq.write_table(pq.read_table(path).drop_columns(["purpose"]), path)
+    assert evaluate(run).summary.equals(whole.summary)
+
+
 def test_a_run_kept_without_its_rows_is_refused_and_its_summary_left_alone(folder, capsys):
     assert command.main(["report", str(folder)]) == 0
     before = (folder / "summary.csv").read_bytes()
