@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis import costs, tuning
+from analysis import costs, traffic, tuning
 from analysis.tuning import Goals, Situation
 
 
@@ -88,7 +88,7 @@ def test_the_cheapest_meets_its_goals_and_its_rivals_overlap(reference):
 
 def test_on_bursts_an_adaptive_policy_saves_requests(reference):
     rng = np.random.default_rng(1)
-    trace = tuning.traffic.bursty(0.5, 150, 1500, rng, on_s=30, off_s=300, run_in_s=300)
+    trace = traffic.bursty(0.5, 150, 1500, rng, on_s=30, off_s=300, run_in_s=300)
     goals = Goals({0.95: 1.0})
     found = tuning.choices(Situation(0.5, 1000, trace=trace), goals, reference)
     fixed, better = (one for one in found if one.transport == "polling")

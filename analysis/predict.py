@@ -1,0 +1,324 @@
+"""What one setting gives and asks: freshness, empty answers, requests, and the demand on the servers.
+
+A ``Situation`` is the traffic and the network, ``Goals`` how late is too late and how many empty answers are too many.
+Closed forms where they hold (Poisson events, METHODOLOGY), the events themselves or the simulator elsewhere. The rule
+it keeps: a goal that is not met is said so (``Choice.misses``); nothing is rounded towards the wish.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+
+import numpy as np
+
+from analysis import models, realised, simulate, traffic
+from analysis.costs import Cost
+from analysis.demand import PRICES, Demand, Load, Prices, demand
+from analysis.policies import Backoff, FixedRate, Jittered, Policy
+from analysis.realised import Schedule
+
+SAFE_HEARTBEAT_S = 15.0
+PROXY_SHARE = 0.8  # of a proxy's time-out that a hold or a silence may take
+KEPT_S = 60.0  # a poller that pauses longer opens a new connection each time: servers and proxies close idle ones
+QUANTILE = 0.95
+TOLERANCE = 1e-3  # of a goal: what no measurement could tell
+LANES, EVENTS = 500, 100_000  # simulated where no closed form holds
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What is given. ``rate_hz`` is of each client; ``trace`` replaces Poisson events of that rate.
+
+    ``rtt_s`` is the round trip, ``service_s`` what the server takes behind its snapshot; ``proxy_s`` the time-out of
+    whatever stands between (None: nothing does).
+    """
+
+    rate_hz: float
+    clients: float = 1000
+    rtt_s: float = 0.06
+    rtt_spread: float = 0.0
+    service_s: float = 0.0
+    payload_bytes: int = 256
+    proxy_s: float | None = None
+    trace: Schedule | None = None
+    seed: int = 1
+
+    @property
+    def network(self) -> simulate.Network:
+        """The network as the simulator has it."""
+        return simulate.Network(self.rtt_s, self.rtt_spread, after_s=self.service_s)
+
+    @property
+    def delta_s(self) -> float:
+        """One transit, service included."""
+        return self.network.delta_s
+
+    @property
+    def round_trip_s(self) -> float:
+        """Round trip and service: the shortest period of a poller that waits for its answers."""
+        return self.rtt_s + self.service_s
+
+    @property
+    def mean_rate_hz(self) -> float:
+        """Events per second of each client: those of the trace, when there is one."""
+        if self.trace is None:
+            return self.rate_hz
+        trace = self.trace
+        inside = (trace.due_s >= trace.start_s) & (trace.due_s < trace.end_s)
+        return float(inside.sum()) / (trace.topics * (trace.end_s - trace.start_s))
+
+    def faster(self, factor: float) -> Situation:
+        """The same traffic with everything ``factor`` times as often; a trace is played that much faster."""
+        if self.trace is None:
+            return replace(self, rate_hz=self.rate_hz * factor)
+        due_s, topic, topics, start_s, end_s = self.trace
+        trace = Schedule(due_s / factor, topic, topics, start_s / factor, end_s / factor)
+        return replace(self, rate_hz=self.rate_hz * factor, trace=trace)
+
+    def thinned(self, pause_s: float, questions: float) -> Situation:
+        """Cut a trace down to about so many questions at one each ``pause_s``: fewer lanes, and a stretch of each.
+
+        The stretches begin at places spread over the lanes, and keep a run-in as long as themselves where there is one.
+        """
+        if self.trace is None:
+            return self
+        due_s, topic, topics, start_s, end_s = self.trace
+        lanes = min(topics, 400)
+        length_s = min(end_s - start_s, questions / lanes * pause_s)
+        if lanes == topics and length_s == end_s - start_s:
+            return self
+        number = np.full(topics, -1)
+        number[np.linspace(0, topics - 1, lanes).round().astype(np.int64)] = np.arange(lanes)
+        spare_s = end_s - start_s - length_s
+        begin_s = start_s + spare_s * (np.arange(lanes) * 0.618034 % 1)  # the golden ratio spreads them evenly
+        lane = number[topic]
+        moved_s = due_s - begin_s[lane]
+        kept = (lane >= 0) & (moved_s >= -length_s) & (moved_s < length_s)
+        return replace(self, trace=Schedule(moved_s[kept], lane[kept], lanes, 0.0, length_s))
+
+    def rng(self) -> np.random.Generator:
+        """A generator that begins the same for every candidate, so that they are compared on the same luck."""
+        return np.random.default_rng(self.seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Goals:
+    """What is asked: latencies in s by ``mean``, ``max`` or a quantile (0.95), and the empty ratio at most."""
+
+    latency_s: Mapping[str | float, float] = field(default_factory=dict)
+    empty_ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One transport with its settings (dotted keys of an experiment), what it gives, and what it asks.
+
+    ``misses`` are sentences, one for every goal that it does not meet. Latencies in s; ``empty_ratio`` NaN for push.
+    """
+
+    transport: str
+    label: str
+    settings: Mapping[str, float | str]
+    mean_s: float
+    quantiles_s: Mapping[float, float]
+    max_s: float
+    empty_ratio: float
+    requests_hz: float
+    demand: Demand
+    misses: tuple[str, ...] = ()
+
+    @property
+    def meets(self) -> bool:
+        """Whether every goal is met."""
+        return not self.misses
+
+    def latency_s(self, goal: str | float) -> float:
+        """The latency a goal speaks of."""
+        if goal == "mean":
+            return self.mean_s
+        return self.max_s if goal == "max" else self.quantiles_s[float(goal)]
+
+
+def name_of(goal: str | float) -> str:
+    """For people: mean, max, p95."""
+    return goal if isinstance(goal, str) else f"p{100 * goal:g}"
+
+
+# One policy, evaluated ----------------------------------------------------------------------------------------
+
+
+def polling(situation: Situation, goals: Goals, cost: Cost, policy: Policy, prices: Prices = PRICES) -> Choice:
+    """Predict a polling policy; closed forms on Poisson events (and a fixed interval on any), else the simulator."""
+    closed = None if situation.rtt_spread else CLOSED.get(type(policy))
+    if closed is None or (situation.trace is not None and not isinstance(policy, FixedRate)):
+        found = _simulated(situation, goals, policy)
+    else:
+        found = closed(situation, goals, policy)
+    kept = policy.longest_s <= KEPT_S
+    load = Load(found.requests_hz, situation.mean_rate_hz, 1.0 if kept else 0.0, 0.0 if kept else found.requests_hz)
+    return _choice(situation, goals, cost, found, load, prices=prices, settings=_settings(policy))
+
+
+def long_polling(situation: Situation, goals: Goals, cost: Cost, hold_s: float, prices: Prices = PRICES) -> Choice:
+    """Predict long polling with this hold."""
+    gap = situation.round_trip_s
+    if situation.trace is None and not situation.rtt_spread:
+        rate, delta = situation.rate_hz, situation.delta_s
+        found = _Found(
+            float(models.long_polling_mean_s(rate, hold_s, gap, delta)),
+            {q: float(models.long_polling_quantile_s(q, rate, hold_s, gap, delta)) for q in _quantiles(goals)},
+            delta + gap,
+            float(models.long_polling_empty_ratio(rate, hold_s, gap)),
+            1 / float(models.long_polling_cycle_s(rate, hold_s, gap)),
+        )
+    else:
+        schedule, run_in_s = _schedule(situation)
+        outcome = simulate.long_poll(schedule, hold_s, situation.network, situation.rng(), run_in_s=run_in_s)
+        found = _found(goals, outcome)
+    load = Load(found.requests_hz, situation.mean_rate_hz)
+    return _choice(situation, goals, cost, found, load, prices=prices, settings={"long_polling.hold_s": hold_s})
+
+
+def push(situation: Situation, goals: Goals, cost: Cost, prices: Prices = PRICES) -> Choice:
+    """Predict a push transport: one transit."""
+    delta = situation.delta_s
+    found = _Found(delta, dict.fromkeys(_quantiles(goals), delta), delta, math.nan, 0.0)
+    if situation.rtt_spread:
+        schedule, _ = _schedule(situation)
+        found = _found(goals, simulate.push(schedule, situation.network, situation.rng()))
+    load = Load(0.0, situation.mean_rate_hz)
+    beat = {"server.heartbeat_s": heartbeat_s(situation)}
+    return _choice(situation, goals, cost, found, load, prices=prices, settings=beat)
+
+
+def heartbeat_s(situation: Situation) -> float:
+    """The silence a push connection may keep: what is common, or what the proxy between still takes."""
+    return SAFE_HEARTBEAT_S if situation.proxy_s is None else min(SAFE_HEARTBEAT_S, PROXY_SHARE * situation.proxy_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    mean_s: float
+    quantiles_s: Mapping[float, float]
+    max_s: float
+    empty_ratio: float
+    requests_hz: float
+
+
+def _quantiles(goals: Goals) -> list[float]:
+    return sorted({QUANTILE, *(goal for goal in goals.latency_s if not isinstance(goal, str))})
+
+
+def polling_empty_ratio(situation: Situation, period_s: float) -> float:
+    """The empty ratio of a fixed period: e^(-rate P) of Poisson events, else what the trace's own events make."""
+    if situation.trace is None:
+        return float(models.polling_empty_ratio(situation.rate_hz, period_s))
+    answers = realised.polling_answers(situation.trace, period_s)
+    return float(answers.empty.sum() / answers.responses.sum())
+
+
+def _fixed(situation: Situation, goals: Goals, policy: Policy) -> _Found:
+    """A random phase sees any schedule alike, so the latency's form holds on a trace too."""
+    period = float(models.fixed_rate_period_s(policy.longest_s, situation.round_trip_s))
+    delta = situation.delta_s
+    return _Found(
+        float(models.polling_mean_s(period, delta)),
+        {q: float(models.polling_quantile_s(q, period, delta)) for q in _quantiles(goals)},
+        delta + period,
+        polling_empty_ratio(situation, period),
+        1 / period,
+    )
+
+
+def _jittered(situation: Situation, goals: Goals, policy: Policy) -> _Found:
+    assert isinstance(policy, Jittered)  # noqa: S101  its row in CLOSED
+    interval, jitter, delta = policy.interval_s, policy.jitter, situation.delta_s
+    return _Found(
+        float(models.jittered_polling_mean_s(interval, jitter, delta)),
+        {q: models.jittered_polling_quantile_s(q, interval, jitter, delta) for q in _quantiles(goals)},
+        delta + policy.longest_s,
+        float(models.jittered_polling_empty_ratio(situation.rate_hz, interval, jitter)),
+        1 / interval,
+    )
+
+
+def _backoff(situation: Situation, goals: Goals, policy: Policy) -> _Found:
+    assert isinstance(policy, Backoff)  # noqa: S101  its row in CLOSED
+    numbers = (getattr(policy, one.name) for one in fields(policy))
+    first, factor, longest = (float(number) for number in numbers)
+    rate, delta = situation.rate_hz, situation.delta_s
+    found = models.backoff_polling(rate, first, factor, longest, delta)
+    quantiles = {
+        q: models.backoff_polling_quantile_s(q, rate, first, factor, longest, delta_s=delta) for q in _quantiles(goals)
+    }
+    return _Found(found.mean_s, quantiles, delta + longest, found.empty_ratio, found.requests_per_event * rate)
+
+
+CLOSED: dict[type[Policy], Callable[[Situation, Goals, Policy], _Found]] = {
+    FixedRate: _fixed,
+    Jittered: _jittered,
+    Backoff: _backoff,
+}
+"""Policies with a closed form, for pauses no shorter than the round trip."""
+
+
+def _simulated(situation: Situation, goals: Goals, policy: Policy) -> _Found:
+    schedule, run_in_s = _schedule(situation)
+    return _found(goals, simulate.pull(schedule, policy, situation.network, situation.rng(), run_in_s=run_in_s))
+
+
+def _found(goals: Goals, outcome: simulate.Outcome) -> _Found:
+    waits = np.sort(outcome.latency_s)
+    some = len(waits) > 0
+    return _Found(
+        float(waits.mean()) if some else math.nan,
+        {q: float(np.quantile(waits, q)) if some else math.nan for q in _quantiles(goals)},
+        float(waits[-1]) if some else math.nan,
+        outcome.empty / outcome.responses if outcome.responses else math.nan,
+        outcome.requests_hz,
+    )
+
+
+def _schedule(situation: Situation) -> tuple[Schedule, float]:
+    """The events to simulate, and the run-in they have."""
+    if situation.trace is not None:
+        first = float(situation.trace.due_s.min(initial=0.0))
+        return situation.trace, max(0.0, situation.trace.start_s - first)
+    run_in_s = 5 / situation.rate_hz
+    length_s = EVENTS / LANES / situation.rate_hz
+    return traffic.poisson(situation.rate_hz, LANES, length_s, situation.rng(), run_in_s=run_in_s), run_in_s
+
+
+def _settings(policy: Policy) -> dict[str, float | str]:
+    """A policy as an experiment has it: ``polling.policy`` and its numbers."""
+    numbers = {f"polling.{field.name}": getattr(policy, field.name) for field in fields(policy)}  # type: ignore[arg-type]
+    return {"polling.policy": policy.name, **numbers}
+
+
+def _choice(
+    situation: Situation, goals: Goals, cost: Cost, found: _Found, load: Load, *, prices: Prices,
+    settings: Mapping[str, float | str],
+) -> Choice:  # fmt: skip
+    asked = demand(cost, load, situation.clients, payload_bytes=situation.payload_bytes, prices=prices)
+    choice = Choice(
+        cost.transport, cost.label, settings, found.mean_s, found.quantiles_s, found.max_s, found.empty_ratio,
+        found.requests_hz * situation.clients, asked,
+    )  # fmt: skip
+    return replace(choice, misses=tuple(_misses(goals, choice)))
+
+
+def _misses(goals: Goals, choice: Choice) -> Iterator[str]:
+    for goal, wanted_s in goals.latency_s.items():
+        reached_s = choice.latency_s(goal)
+        if not reached_s <= wanted_s * (1 + TOLERANCE):
+            yield f"{name_of(goal)} {seconds(reached_s)}, at most {seconds(wanted_s)} was asked"
+    most = goals.empty_ratio
+    if most is not None and choice.empty_ratio > most * (1 + TOLERANCE):
+        yield f"{choice.empty_ratio:.0%} of answers empty, at most {most:.0%} was asked"
+
+
+def seconds(value_s: float) -> str:
+    """Write a time with three digits at most: 0.03 s, 2.07 s, 41 s."""
+    return f"{value_s:.3g} s" if value_s < 100 else f"{value_s:,.0f} s"
