@@ -10,11 +10,11 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pandas as pd
 
-from analysis import compare, compare_page, differences, gates, notebook, planning, report, verdict
+from analysis import compare, compare_page, differences, gates, notebook, planning, report, tune, verdict
 from analysis.load import BadRunError, open_run, read_run
 from analysis.results import Results, evaluate
 
@@ -140,8 +140,14 @@ def _table(rows: list[dict[Any, Any]], shown: tuple[tuple[str, str, str], ...]) 
         yield f"  {row['cell']:<{width}}" + "".join(f"{figure:>12}" for figure in figures) + f"  {row['status']}"
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Refuse what was typed in one line; what there is says ``--help``."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m analysis",
         description="Read a run: metrics with their intervals, checks, charts and a report.",
         epilog=EXAMPLES,
@@ -173,6 +179,7 @@ def _parser() -> argparse.ArgumentParser:
     comparing.add_argument("a", type=Path, metavar="A", help="the run before: a folder")
     comparing.add_argument("b", type=Path, metavar="B", help="the run after: a folder")
     comparing.add_argument("--out", type=Path, metavar="DIR", help="where it is written (B's report/compare-A)")
+    tune.arguments(verb("tune", tune.tune_verb, "say which settings meet your goals at the least cost", tune.EXAMPLES))
     verb("gates", gates_verb, "check the [expect] of a run.json yet to be measured, from standard input")
     return parser
 

@@ -8,7 +8,7 @@ defaults that are about what a cloud asks, and a choice that hangs on them is sa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -96,7 +96,14 @@ def demand(cost: Cost, load: Load, clients: float, *, payload_bytes: int, prices
     cores = cpu_us.times(1e-6)
     connections = clients * load.connected
     memory = widened(cost.held_bytes).times(connections)
+    return priced(Demand(requests, connections, cores, memory, up.times(8), down.times(8), NOTHING), prices)
+
+
+def priced(asked: Demand, prices: Prices) -> Demand:
+    """The same demand at these prices."""
     hourly = plus(
-        cores.times(prices.core_hour), memory.times(prices.gib_hour / 2**30), down.times(3600 / 1e9 * prices.gb_sent)
+        asked.cores.times(prices.core_hour),
+        asked.memory_bytes.times(prices.gib_hour / 2**30),
+        asked.down_bps.times(3600 / 8e9 * prices.gb_sent),
     )
-    return Demand(requests, connections, cores, memory, up.times(8), down.times(8), hourly)
+    return replace(asked, hourly=hourly)

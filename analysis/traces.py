@@ -28,6 +28,7 @@ TIME_NAMES = ("time", "timestamp", "ts", "at", "date", "datetime", "created_at",
 CLIENT_NAMES = ("client", "topic", "user", "subscriber", "channel", "room", "key", "id")
 NAMED = 5  # bad rows that are named one by one
 MOST_BAD = 0.1  # share of bad rows beyond which the file is not what it is taken for
+LANES = 400  # at least: so many stretches are simulated at once
 _EPOCHS = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3))  # a number this large counts ns, us, ms since 1970
 
 
@@ -64,7 +65,7 @@ class Trace:
 
     def schedule(self, run_in_s: float) -> Schedule:
         """The trace as the simulator takes it, cut into lanes with a run-in."""
-        return recorded(self.times_s, self.client, self.clients, run_in_s)
+        return recorded(self.times_s, self.client, self.clients, run_in_s, least=LANES)
 
     def too_short_for(self, q: float, samples: int = 20) -> str:
         """Say how long the trace must be for a quantile; empty when it is long enough (METHODOLOGY rule 8)."""
@@ -75,7 +76,7 @@ class Trace:
         longer = self.length_s * needed / n if n else math.nan
         return (
             f"{n} events are too few for p{100 * q:g}, which needs {needed:,}: at this rate about"
-            f" {_duration(longer)} instead of {_duration(self.length_s)}"
+            f" {duration(longer)} instead of {duration(self.length_s)}"
         )
 
 
@@ -163,7 +164,8 @@ def _iso(text: str) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _duration(value_s: float) -> str:
+def duration(value_s: float) -> str:
+    """Write a length of time in the unit that suits it."""
     for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
         if value_s >= 2 * size:
             return f"{value_s / size:.3g} {unit}"

@@ -31,8 +31,8 @@ from analysis.predict import (
 
 __all__ = [
     "PRICES", "QUANTILE", "Choice", "Goals", "Prices", "Situation", "adaptive", "best_hold_s", "best_interval_s",
-    "cheapest", "choices", "chosen", "fixed_interval", "heartbeat_s", "long_polling", "name_of", "nearest", "polling",
-    "push", "rivals", "seconds", "short_of",
+    "cheapest", "choices", "chosen", "cycle_s", "fixed_interval", "heartbeat_s", "long_polling", "name_of", "nearest",
+    "polling", "push", "rivals", "seconds", "short_of",
 ]  # fmt: skip
 
 SAFE_HOLD_S = 30.0  # RFC 6202, section 5.5
@@ -40,7 +40,7 @@ LONGEST_HOLD_S = 120.0
 SHORTEST_S = 1e-3  # nobody polls more often
 LONGEST_S = 86_400.0
 WORTHWHILE = 0.95  # of the fixed interval's requests: an adaptive policy that saves less is not worth its trouble
-SEARCHED, JUDGED = 4e4, 1e6  # questions simulated for a candidate, and for the one that is taken
+SEARCHED, JUDGED = 2e4, 3e5  # questions simulated for a candidate, and for the one that is taken
 
 
 # Polling ------------------------------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ def fixed_interval(situation: Situation, goals: Goals, cost: Cost, prices: Price
     """The fixed interval that meets the goals at the least cost: the longest that is fresh enough."""
     shortest_s, longest_s = best_interval_s(situation, goals)
     if math.isinf(longest_s):  # nothing is asked of freshness: as many empty answers as are allowed, or the mean gap
-        longest_s = min(shortest_s, LONGEST_S) if goals.empty_ratio else 1 / situation.mean_rate_hz
+        longest_s = min(shortest_s, LONGEST_S) if goals.empty_ratio else 1 / situation.rate_hz
     interval_s = max(longest_s, situation.round_trip_s, SHORTEST_S)
     found = polling(situation, goals, cost, FixedRate(interval_s), prices)
     if not situation.rtt_spread:
@@ -134,12 +134,17 @@ def best_hold_s(situation: Situation, goals: Goals) -> float:
     most_s = math.inf if situation.proxy_s is None else PROXY_SHARE * situation.proxy_s
     hold_s = min(SAFE_HOLD_S, most_s)
     if goals.empty_ratio:
-        rate_hz = situation.mean_rate_hz
+        rate_hz = situation.rate_hz
         wanted_s = float(models.hold_for_empty_ratio_s(goals.empty_ratio, rate_hz, situation.round_trip_s))
         if wanted_s > hold_s:
             # RFC 6202, section 5.5: 120 s has worked; beyond it nobody has looked
             hold_s = min(wanted_s, most_s, LONGEST_HOLD_S)
     return hold_s
+
+
+def cycle_s(situation: Situation) -> float:
+    """About how long a long poll takes with the usual hold: for how much to simulate."""
+    return situation.round_trip_s + min(1 / situation.rate_hz, SAFE_HOLD_S)
 
 
 def best_hold(situation: Situation, goals: Goals, cost: Cost, prices: Prices) -> Choice:
@@ -171,7 +176,7 @@ def choices(
             if adapt and situation.trace is not None and (better := adaptive(situation, goals, cost, prices, fixed)):
                 found.append(better)
         else:
-            found.append(best_hold(situation.thinned(0.5 / situation.mean_rate_hz, JUDGED), goals, cost, prices))
+            found.append(best_hold(situation.thinned(cycle_s(situation), JUDGED), goals, cost, prices))
     return found
 
 

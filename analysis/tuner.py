@@ -1,0 +1,54 @@
+"""The whole answer to a question, computed once: choices, the one to take, what it hangs on. Text and page read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analysis import flips
+from analysis.flips import Flip
+from analysis.tune_options import Asked
+from analysis.tuning import Choice, choices, chosen, rivals
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``found`` is the best of every transport, ``best`` the choice, ``rivals`` what the costs cannot tell from it."""
+
+    asked: Asked
+    found: tuple[Choice, ...]
+    best: Choice
+    rivals: tuple[Choice, ...]
+    flips: tuple[Flip, ...]
+
+    @property
+    def polling(self) -> Choice | None:
+        """Polling at a fixed interval."""
+        return next((one for one in self.found if one.transport == "polling" and not adapts(one)), None)
+
+    @property
+    def adaptive(self) -> Choice | None:
+        """Polling by an adaptive policy, where one pays."""
+        return next((one for one in self.found if adapts(one)), None)
+
+    @property
+    def long_polling(self) -> Choice | None:
+        """Long polling."""
+        return next((one for one in self.found if one.transport == "long_polling"), None)
+
+    @property
+    def pushes(self) -> list[Choice]:
+        """The push transports."""
+        return [one for one in self.found if "server.heartbeat_s" in one.settings]
+
+
+def adapts(choice: Choice) -> bool:
+    """Whether the pause follows what answers bring."""
+    return choice.settings.get("polling.policy", "fixed_rate") != "fixed_rate"
+
+
+def answer(asked: Asked) -> Answer:
+    """Compute everything that is said."""
+    found = choices(asked.situation, asked.goals, asked.costs, asked.prices)
+    best = chosen(found, asked.goals)
+    hangs_on = flips.flips(asked.situation, asked.goals, asked.costs, asked.prices)
+    return Answer(asked, tuple(found), best, tuple(rivals(found, best)) if best.meets else (), tuple(hangs_on))
