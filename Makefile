@@ -9,7 +9,7 @@ RUN    ?= results/latest
 PIP    := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke test check serve watch report yardstick conformance notebooks clean
+.PHONY: help setup bench smoke test check serve watch report compare tune yardstick conformance notebooks clean
 
 help: ## print what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,14 @@ report: $(VENV)/.run ## write the report of RUN (results/latest) again
 
 notebooks: $(VENV)/.run $(VENV)/.notebooks ## execute the notebooks on RUN
 	@$(BIN)/python -m analysis notebooks $(RUN) $(ARGS)
+
+compare: $(VENV)/.run ## which differences between runs A and B are real
+	@$(BIN)/python -m analysis compare $(A) $(B) $(ARGS)
+
+tune: $(VENV)/.run ## settings for your traffic: RATE=0.5 or TRACE=events.csv, P95=2, EMPTY=0.5; VERIFY=1 runs them for real
+	@$(BIN)/python -m analysis tune $(if $(RATE),--rate $(RATE)) $(if $(TRACE),--trace $(TRACE)) $(if $(P95),--p95 $(P95)) \
+		$(if $(EMPTY),--empty $(EMPTY)) $(if $(VERIFY),--write tuned.toml) $(ARGS)
+	@$(if $(VERIFY),$(BIN)/python -m loadtests run tuned.toml && $(BIN)/python -m analysis tuned results/latest tuned.json)
 
 clean: ## remove the virtual environment and caches; results stay
 	@rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
