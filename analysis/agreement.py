@@ -10,16 +10,17 @@ within the tolerance: 3 % of a latency, 0.01 of a ratio.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis import models, realised, statistic
+from analysis import models, realised, simulate, statistic
 from analysis.load import Cell, Run
 from analysis.measured import TOPICS, Measured, first_receipts
 from analysis.metrics import BY_NAME
+from analysis.policies import POLICIES, Backoff, Jittered, Policy
 from analysis.realised import Floats, Ints, Schedule
 from analysis.statistic import Pooled
 from analysis.uncertainty import deviation, estimate
@@ -101,11 +102,11 @@ def agreement(run: Run, groups: Mapping[tuple[str, str], list[Measured]]) -> pd.
 
 
 def speaks_of(cell: Cell) -> bool:
-    """Whether a model speaks of this cell, or needs it: Poisson events, a topic for each subscriber, plain options."""
+    """Whether a model speaks of this cell, or needs it: independent events, a topic each, plain options."""
     settings = cell.settings
     return (
         any(key in settings for key in MODELS)
-        and settings.get("feed.schedule") == "poisson"
+        and settings.get("feed.schedule") in {"poisson", "bursty"}
         and float(settings.get("feed.rate_hz", 0)) > 0
         and cell.topics == cell.subscribers >= TOPICS
         and all(settings.get(key, plain) == plain for key, plain in PLAIN)
@@ -167,15 +168,24 @@ def _schedule(repeats: list[Measured]) -> Schedule:
     return Schedule(np.concatenate(due), np.concatenate(topic), topics * len(repeats), start, end)
 
 
+def _if_poisson(settings: Mapping[str, Any], closed: float) -> float:
+    """A closed form that speaks of Poisson events alone; NaN for others."""
+    return closed if settings.get("feed.schedule") == "poisson" else np.nan
+
+
 def _epoch_ns(one: Measured) -> int:
     return one.cell.window.epoch_ns if one.cell.window else 0
 
 
 def polling(repeats: list[Measured], delta: Delta | None) -> Iterable[Finding]:
     """Mean and p95 of delta + U(0, P), and the empty ratio of the realised schedule."""
-    settings, plan = repeats[0].cell.settings, _schedule(repeats)
+    settings = repeats[0].cell.settings
+    if settings.get("polling.policy", "fixed_rate") not in PERIODS:
+        yield from _adaptive(repeats, delta)
+        return
+    plan = _schedule(repeats)
     rate, interval = float(settings["feed.rate_hz"]), float(settings["polling.interval_s"])
-    period_of = PERIODS.get(str(settings.get("polling.policy")), models.fixed_rate_period_s)
+    period_of = PERIODS[str(settings.get("polling.policy", "fixed_rate"))]
     period = float(period_of(interval, delta.round_trip_s if delta else 0.0))
     if delta:
         about, up, up_error_ms = _sent_up(repeats)
@@ -189,7 +199,7 @@ def polling(repeats: list[Measured], delta: Delta | None) -> Iterable[Finding]:
             error = float(np.linalg.norm((found.error, delta.mean_error_ms, up_error_ms)))
             yield Finding(name, "ms", theory, theory, found.value, error)
     answers = realised.polling_answers(plan, period)
-    yield _empty(repeats, answers, float(models.polling_empty_ratio(rate, period)))
+    yield _empty(repeats, answers, _if_poisson(settings, float(models.polling_empty_ratio(rate, period))))
 
 
 def _sent_up(repeats: list[Measured]) -> tuple[str, float, float]:
@@ -203,6 +213,52 @@ def _sent_up(repeats: list[Measured]) -> tuple[str, float, float]:
     return "echo", found.value / 1e3, found.error
 
 
+def _adaptive(repeats: list[Measured], delta: Delta | None) -> Iterable[Finding]:
+    """Mean, p95 and empty ratio as the simulator has them for the realised schedule, phases averaged out.
+
+    The clients begin with the feed, as they do in a run. The closed form stands beside it where there is one.
+    """
+    settings, plan = repeats[0].cell.settings, _schedule(repeats)
+    policy_of = POLICIES[str(settings["polling.policy"])]
+    policy = policy_of(**{one.name: float(settings[f"polling.{one.name}"]) for one in fields(policy_of)})  # type: ignore[arg-type]
+    lanes = _every(plan, realised.PHASES)
+    outcome = simulate.pull(lanes, policy, simulate.Network(), np.random.default_rng(1), run_in_s=plan.start_s)
+    by_topic = (counts.reshape(plan.topics, -1).sum(axis=1) / realised.PHASES for counts in outcome.answers)
+    cycles = realised.LongPolling(realised.Answers(*by_topic), outcome.latency_s, outcome.lane // realised.PHASES)
+    closed = _closed(policy, float(settings["feed.rate_hz"]), delta.mean_s if delta else 0.0)
+    mean_s, p95_s, empty = (_if_poisson(settings, one) for one in closed)
+    if delta:
+        yield _mean(repeats, cycles, plan.topics, delta, mean_s * 1e3)
+        yield _p95(repeats, cycles, plan.topics, delta, p95_s * 1e3)
+    yield _empty(repeats, cycles.answers, empty)
+
+
+def _every(plan: Schedule, times: int) -> Schedule:
+    """Give every topic ``times`` clients, one lane each."""
+    bounds = np.searchsorted(plan.topic, np.arange(plan.topics + 1))
+    sizes = np.repeat(np.diff(bounds), times)
+    first = np.repeat(bounds[:-1], times)
+    event = np.arange(sizes.sum()) + np.repeat(first - (np.cumsum(sizes) - sizes), sizes)
+    lane = np.repeat(np.arange(plan.topics * times), sizes)
+    return plan._replace(due_s=plan.due_s[event], topic=lane, topics=plan.topics * times)
+
+
+def _closed(policy: Policy, rate_hz: float, delta_s: float) -> tuple[float, float, float]:
+    """Mean, p95 (s) and empty ratio by the closed form for Poisson events; NaN where there is none."""
+    match policy:
+        case Jittered(interval_s=interval_s, jitter=jitter) if jitter:
+            return (
+                float(models.jittered_polling_mean_s(interval_s, jitter, delta_s)),
+                models.jittered_polling_quantile_s(0.95, interval_s, jitter, delta_s),
+                float(models.jittered_polling_empty_ratio(rate_hz, interval_s, jitter)),
+            )
+        case Backoff(interval_s=first_s, factor=factor, longest_s=longest_s):
+            found = models.backoff_polling(rate_hz, first_s, factor, longest_s, delta_s)
+            p95_s = models.backoff_polling_quantile_s(0.95, rate_hz, first_s, factor, longest_s, delta_s=delta_s)
+            return found.mean_s, p95_s, found.empty_ratio
+    return np.nan, np.nan, np.nan
+
+
 def long_polling(repeats: list[Measured], delta: Delta | None) -> Iterable[Finding]:
     """Mean, p95 and empty ratio of the cycles that the realised schedule makes."""
     settings, plan = repeats[0].cell.settings, _schedule(repeats)
@@ -212,11 +268,12 @@ def long_polling(repeats: list[Measured], delta: Delta | None) -> Iterable[Findi
     cycles = realised.long_polling(plan, hold, gap)
     if delta:
         closed = float(models.long_polling_mean_s(rate, hold, gap, delta.mean_s)) * 1e3
-        yield _mean(repeats, cycles, plan.topics, delta, closed)
+        yield _mean(repeats, cycles, plan.topics, delta, _if_poisson(settings, closed))
         closed = float(models.long_polling_quantile_s(0.95, rate, hold, gap, 0.0)) * 1e3
         closed += statistic.quantile(delta.samples_ms, 0.95) if closed == 0 else delta.mean_s * 1e3
-        yield _p95(repeats, cycles, plan.topics, delta, closed)
-    yield _empty(repeats, cycles.answers, float(models.long_polling_empty_ratio(rate, hold, gap)))
+        yield _p95(repeats, cycles, plan.topics, delta, _if_poisson(settings, closed))
+    empty = float(models.long_polling_empty_ratio(rate, hold, gap))
+    yield _empty(repeats, cycles.answers, _if_poisson(settings, empty))
 
 
 def _residual(over: Floats, under: Floats) -> Floats:

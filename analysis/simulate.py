@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.policies import Ints, Mask, Policy
-from analysis.realised import Schedule
+from analysis.realised import Answers, Schedule
 
 Floats = npt.NDArray[np.float64]
 
@@ -64,7 +64,7 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a schedule: latencies in s of the window's events by lane, counts over all lanes.
+    """What became of a schedule: latencies in s of the window's events and the lane of each, answers by lane.
 
     ``cut`` are requests that a proxy ended, which are neither answers nor empty; ``held_s`` is the time in which
     requests were open at the server, over all lanes, ``client_s`` the window's length times the lanes.
@@ -72,8 +72,7 @@ class Outcome:
 
     latency_s: Floats
     lane: Ints
-    responses: int
-    empty: int
+    answers: Answers
     cut: int
     missed: int
     lost: int
@@ -81,6 +80,16 @@ class Outcome:
     held_s: float
     client_s: float
     extra: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def responses(self) -> int:
+        """Answers of the window, over all lanes; 0 for push."""
+        return int(self.answers.responses.sum())
+
+    @property
+    def empty(self) -> int:
+        """Those without an event."""
+        return int(self.answers.empty.sum())
 
     def metrics(self) -> dict[str, float]:
         """By the names of a measured run; NaN for what there are too few samples of, or what does not apply."""
@@ -179,7 +188,8 @@ class _Asking:
         )  # first beyond the window
         self._latency: list[Floats] = []
         self._whose: list[Ints] = []
-        self._counts = dict.fromkeys(("responses", "empty", "cut", "missed"), 0)
+        self._answers = Answers(np.zeros(lanes), np.zeros(lanes))
+        self._counts = dict.fromkeys(("cut", "missed"), 0)
         self._held_s = 0.0
         self._newest_s = np.full(lanes, np.nan)
         self._since_s = np.full(lanes, np.inf)
@@ -224,8 +234,8 @@ class _Asking:
         if cut is not None:
             self._counts["cut"] += int((inside & cut).sum())
             inside &= ~cut
-        self._counts["responses"] += int(inside.sum())
-        self._counts["empty"] += int((inside & (got == 0)).sum())
+        self._answers.responses[self._lane] += inside  # a lane is here once
+        self._answers.empty[self._lane] += inside & (got == 0)
         self._held_s += float((np.minimum(leave_s, end_s) - np.maximum(arrival_s, start_s)).clip(0).sum())
 
     def _deliver(self, received_s: Floats, seen: Ints) -> None:
@@ -283,8 +293,7 @@ class _Asking:
         return Outcome(
             latency_s=np.concatenate([np.empty(0), *self._latency]),
             lane=np.concatenate([np.empty(0, np.int64), *self._whose]),
-            responses=self._counts["responses"],
-            empty=self._counts["empty"],
+            answers=self._answers,
             cut=self._counts["cut"],
             missed=self._counts["missed"],
             lost=0,
@@ -316,7 +325,8 @@ def push(
     place = rng.integers(1, fan_out + 1, len(due_s)) if fan_out > 1 else np.ones(len(due_s))
     latency_s = wait_s + place * send_s + network.after_s + network.way_s(len(due_s), rng)
     length_s = (end_s - start_s) * lanes
-    return Outcome(latency_s, lane, 0, 0, 0, 0, lost, _age_s(due_s, lane, latency_s, end_s), length_s, length_s)
+    none = Answers(np.zeros(lanes), np.zeros(lanes))
+    return Outcome(latency_s, lane, none, 0, 0, lost, _age_s(due_s, lane, latency_s, end_s), length_s, length_s)
 
 
 def _until_back_s(

@@ -162,3 +162,23 @@ def test_a_polled_echo_is_predicted_from_the_way_up_the_transit_and_half_an_inte
     assert found.loc["echo_ms_mean", "measured"] == pytest.approx(
         np.mean([e[5] - p[2] for e, p in zip(echoes, posts, strict=False)])
     )
+
+
+def test_adaptive_policies_are_held_against_the_simulator(folder, tmp_path):
+    """A back-off that never lengthens its pause is a fixed rate: the simulator must find what fixed pollers did."""
+    run = tampered(folder, tmp_path, lambda rows: rows)
+    meta = json.loads((run.folder / "run.json").read_text())
+    for one in meta["cells"]:
+        pause = one["settings"]["polling.interval_s"]
+        one["settings"] |= {"polling.policy": "backoff", "polling.factor": 1.0, "polling.longest_s": pause}
+    (run.folder / "run.json").write_text(json.dumps(meta))
+    found = table(open_run(run.folder))
+    assert found.groupby("cell")["quantity"].apply(tuple).map(lambda q: q == QUANTITIES).all()
+    assert (found["verdict"] != "differs").all()
+    assert (found["verdict"] == "agrees").sum() >= 4
+    assert found["z"].abs().max() < 5
+    # and a back-off that does is not what was measured
+    for one in meta["cells"]:
+        one["settings"] |= {"polling.factor": 3.0, "polling.longest_s": 9 * one["settings"]["polling.interval_s"]}
+    (run.folder / "run.json").write_text(json.dumps(meta))
+    assert "differs" in set(table(open_run(run.folder))["verdict"])

@@ -167,7 +167,8 @@ def test_the_experiments_that_come_with_the_program_can_be_read_in_every_suite(s
 
 
 def test_the_default_suite_is_every_experiment_that_does_not_say_otherwise():
-    assert set(experiment.available()) - set(experiment.in_suite("default")) == {"upstream"}
+    asked_for = set(experiment.available()) - set(experiment.in_suite("default"))
+    assert asked_for == {"adaptive_polling", "latest_state", "one_at_a_time", "upstream"}
     assert "upstream" in experiment.in_suite("full")
 
 
