@@ -18,7 +18,7 @@ import asyncio
 import os
 import ssl
 import tempfile
-from asyncio.sslproto import SSLProtocol
+from asyncio.sslproto import SSLProtocol, _SSLProtocolTransport
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -105,6 +105,15 @@ def throw_away(context: ssl.SSLContext, host: str) -> Iterator[str]:
             Path(path).unlink()
 
 
+class _Transport(_SSLProtocolTransport):
+    """asyncio's, which raises AttributeError from every method once it has been closed twice, or aborted and closed."""
+
+    def close(self) -> None:
+        """Close; again does nothing."""
+        if not self._closed:
+            super().close()
+
+
 class TlsConnection(SSLProtocol):
     """asyncio's TLS around a protocol of ours, counted from the first packet on."""
 
@@ -133,6 +142,12 @@ class TlsConnection(SSLProtocol):
         # What waits below us would not be in our own count of what is queued.
         cast("asyncio.Transport", transport).set_write_buffer_limits(1, 0)
         super().connection_made(transport)
+
+    def _get_app_transport(self) -> _SSLProtocolTransport:
+        if not self._app_transport_created:
+            self._app_transport = _Transport(asyncio.get_running_loop(), self)
+            self._app_transport_created = True
+        return super()._get_app_transport()
 
     def _on_handshake_complete(self, handshake_exc: BaseException | None) -> None:
         if handshake_exc is None:

@@ -130,13 +130,14 @@ class Connection:
                     self._take(event)
                 if not decoder.in_message:
                     self._begun_ns = 0
-                if self._held or self._clock() >= end_ns:
+                if self._held or (decoder.pending and self._clock() >= end_ns):
                     self._transport.pause_reading()
                     self._loop.call_soon(self._read_on)
                     return
         except ProtocolError as error:
             self._fail(error, REASONS[error.code])
-        self._begun_ns = (self._begun_ns or self._heard_ns) if decoder.pending else 0
+        if not self._begun_ns and decoder.pending:
+            self._begun_ns = self._heard_ns
 
     def hold(self) -> None:
         """Take nothing more until ``go_on``: the owner is still busy with this message."""

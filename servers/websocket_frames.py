@@ -187,7 +187,7 @@ class Decoder:
     @property
     def pending(self) -> bool:
         """Whether a message or a frame has begun and not ended."""
-        return not self._done and (self.in_message or self._head is not None or bool(self._buffer))
+        return bool(self._buffer) or self._opcode != CONTINUATION or self._head is not None
 
     def feed(self, data: bytes) -> Iterator[Event | None]:
         """Take bytes; yield what they complete, None for a piece of a message that completes nothing.
@@ -213,7 +213,7 @@ class Decoder:
 
     def _end(self) -> None:
         self._done = True
-        self._opcode = CONTINUATION
+        self._opcode, self._head = CONTINUATION, None
         self._buffer.clear()
         self._message.clear()
 
@@ -262,7 +262,7 @@ class Decoder:
         too_big = len(data) > room
         if self._utf8 is not None:
             try:
-                self._utf8.decode(data[:room], last and not too_big)
+                self._utf8.decode(data[:room] if too_big else data, last and not too_big)
             except UnicodeDecodeError as error:
                 raise ProtocolError(INVALID_DATA, f"text is not UTF-8: {error.reason} (8.1)") from error
         if too_big:

@@ -1,5 +1,6 @@
 """The WebSocket transport over real sockets; the other side is the websockets library, an implementation of its own."""
 
+import asyncio
 import json
 
 import pytest
@@ -9,6 +10,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 
 from servers.websocket_frames import PING
 from tests.servers.harness import run, serving, until
+from tests.servers.test_tls import trusting
 from tests.servers.test_upgrade import HANDSHAKE
 
 
@@ -151,6 +153,51 @@ def test_a_slow_consumer_is_dropped_and_counted(monkeypatch):
             for _ in range(300):  # more than the kernel's buffers hold
                 server.site.feed.publish("own", "x" * 60_000)
             assert server.site.counters.drops == {"slow_consumer": 1}
+            await until(lambda: not server.site.counters.open["websocket"])
+
+    run(test)
+
+
+def test_a_replay_that_the_log_overtakes_ends_with_4410(monkeypatch):
+    async def test():
+        flags = ("--log-events", "10", "--queue-bytes", str(4 << 20))
+        async with serving(monkeypatch, "websocket", *flags) as server:
+            for _ in range(10):  # more than the kernel's buffers and half of the queue hold
+                server.site.feed.publish("own", "x" * (1 << 20))
+            client = await server.client()
+            client.send("GET", "/ws/own?after=0", **HANDSHAKE)
+            await client.head()
+            client.writer.transport.pause_reading()
+            await asyncio.sleep(0.05)
+            server.publish(10)
+            client.writer.transport.resume_reading()
+            data = b""
+            while not data.endswith((4410).to_bytes(2, "big") + b"oldest=11 newest=20"):
+                data = data[-30:] + await client.reader.read(1 << 20)
+            assert server.site.counters.drops == {"overtaken": 1}
+
+    run(test)
+
+
+def test_refusals_and_slow_consumers_over_tls(monkeypatch):
+    async def test():
+        async with serving(monkeypatch, "websocket", "--tls", "--queue-bytes", "65536") as server:
+            server.publish(1)
+            drops, tls = server.site.counters.drops, trusting(server.ready)
+            address = url(server).replace("ws", "wss", 1)
+            for message, code, counted in (("x" * 70_000, 1009, "message_too_big"), (b"x", 1003, "unsupported_data")):
+                async with connect(address, ssl=tls) as socket:
+                    await socket.send(message)
+                    assert (await closed(socket))[0] == code
+                assert drops[counted] == 1
+            client = await server.client(tls)
+            client.send("GET", "/ws/own", **HANDSHAKE)
+            await client.head()
+            client.writer.transport.pause_reading()
+            for _ in range(300):  # more than the kernel's buffers hold
+                server.site.feed.publish("own", "x" * 60_000)
+                await asyncio.sleep(0)
+            assert drops["slow_consumer"] == 1
             await until(lambda: not server.site.counters.open["websocket"])
 
     run(test)

@@ -220,6 +220,16 @@ def test_an_owner_who_is_busy_gets_nothing_until_it_goes_on(loop):
     assert case.transport.reading
 
 
+def test_who_was_held_behind_its_last_message_owes_nothing(loop):
+    case = Case()
+    case.connection.on_message = lambda _: case.connection.hold()
+    case.receive(masked(TEXT, b"whole"))
+    case.connection.go_on()
+    one_round(loop)
+    case.sweep(REQUEST_S)
+    assert case.drops() == {}
+
+
 def test_a_connection_that_was_lost_in_its_turn_is_not_read_on(loop):
     case = Case()
     case.connection.on_message = lambda _: case.clock.pass_s(1)

@@ -1,12 +1,14 @@
 """Hostile clients of WebSocket: before the 101 they are told a status, behind it a close code (RFC 6455, 7.4.1)."""
 
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Sequence
 
 from tests.servers.hostile import http, rig
 from tests.servers.hostile.http import drip, request
-from tests.servers.hostile.rig import Entry, Listener, status
+from tests.servers.hostile.rig import Crowd, Entry, Listener, status
 from tests.servers.test_websocket_frames import masked
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
@@ -179,3 +181,35 @@ class Subscriber(Listener):
 
 def test_hostile_clients_of_websocket():
     rig.run(TABLE, ["websocket", "stomp_websocket"], lambda: Subscriber(shake(b"/ws/t0?after=0")))
+
+
+HALF = """
+import socket, sys
+host, port, count, half = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), bytes.fromhex(sys.argv[4])
+peers = []
+for _ in range(count):
+    peers.append(socket.create_connection((host, port)))
+    peers[-1].sendall(half)
+print("there", flush=True)
+print(sum(b"".join(iter(lambda: peer.recv(4096), b"")).startswith(b"HTTP/1.1 408 ") for peer in peers))
+"""
+MANY = 10_000
+
+
+def test_ten_thousand_half_handshakes():
+    with rig.server("websocket", "--handshake", "5", "--idle", "60", "--connections", "15000") as under:
+        subscribers = [Subscriber(shake(b"/ws/t0?after=0")) for _ in range(rig.SUBSCRIBERS)]
+        crowd = Crowd(under.ports["http"], subscribers, under.process.pid)
+        crowd.start()
+        command = [sys.executable, "-c", HALF, *map(str, under.ports["http"]), str(MANY), shake()[:-9].hex()]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as peers:
+            assert peers.stdout.readline() == "there\n"
+            assert int(peers.stdout.readline()) == MANY
+        stats = under.ask("/stats")
+        newest = stats["published"]["t0"]
+        rig.until(lambda: all(one.seqs[-1] >= newest for one in subscribers), "the last event to have arrived")
+        crowd.end()
+        assert stats["drops"] == {"handshake_timeout": MANY}
+        assert crowd.lost == []
+        assert all(one.seqs == list(range(1, len(one.seqs) + 1)) for one in subscribers)
+        assert crowd.most_bytes - crowd.least_bytes < 2 * rig.GROWTH_BYTES  # 10,000 connections have theirs
