@@ -143,15 +143,11 @@ class TlsConnection(SSLProtocol):
         cast("asyncio.Transport", transport).set_write_buffer_limits(1, 0)
         super().connection_made(transport)
 
-    def _get_app_transport(self) -> _SSLProtocolTransport:
-        if not self._app_transport_created:
-            self._app_transport = _Transport(asyncio.get_running_loop(), self)
-            self._app_transport_created = True
-        return super()._get_app_transport()
-
     def _on_handshake_complete(self, handshake_exc: BaseException | None) -> None:
         if handshake_exc is None:
             self._end_handshake()
+            self._app_transport = _Transport(asyncio.get_running_loop(), self)
+            self._app_transport_created = True
         super()._on_handshake_complete(handshake_exc)
 
     def _end_handshake(self) -> None:
