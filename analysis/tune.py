@@ -7,10 +7,15 @@ for what it cannot answer.
 from __future__ import annotations
 
 import argparse
+import json
+import math
+import sys
+from dataclasses import asdict
+from typing import Any
 
-from analysis import tune_text
+from analysis import pareto, tune_page, tune_text, tune_write
 from analysis.tune_options import EXAMPLES, arguments, asked
-from analysis.tuner import answer
+from analysis.tuner import Answer, answer
 
 __all__ = ["EXAMPLES", "arguments", "tune_verb"]
 
@@ -18,5 +23,36 @@ __all__ = ["EXAMPLES", "arguments", "tune_verb"]
 def tune_verb(options: argparse.Namespace) -> int:
     """Answer one question."""
     found = answer(asked(options))
-    print(tune_text.screen(found))
+    print(json.dumps(as_json(found), indent=1) if options.json else tune_text.screen(found))
+    if not options.no_page:
+        page = tune_page.write(found, options.out)
+        print(f"page: {page}", file=sys.stderr if options.json else sys.stdout)
+    if options.write is not None:
+        written = tune_write.write(found, options.write)
+        print(
+            f"live: python -m loadtests run {written[0]}, then python -m analysis tuned results/latest {written[1]}",
+            file=sys.stderr if options.json else sys.stdout,
+        )
     return 0 if found.best.meets else 1
+
+
+def as_json(found: Answer) -> dict[str, Any]:
+    """The answer for a program: the choices by rows, the choice, what cannot be told from it, and where it flips."""
+    rows = [
+        {**{key: _plain(value) for key, value in pareto.row(one).items()}, "settings": dict(one.settings),
+         "misses": list(one.misses)}
+        for one in found.found
+    ]  # fmt: skip
+    return {
+        "choices": rows,
+        "choice": found.found.index(found.best),
+        "rivals": [found.found.index(one) for one in found.rivals],
+        "flips": [{key: _plain(value) for key, value in asdict(one).items()} for one in found.flips],
+        "meets": found.best.meets,
+        "source": found.asked.costs.source,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN and no infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -213,7 +213,9 @@ def held(one: Choice) -> str:
 
 
 def percent(share: float) -> str:
-    """35 %, 0.4 %."""
+    """35 %, 0.4 %, and what is practically nothing as such."""
+    if share < NEVER:
+        return f"under {100 * NEVER:g} %"
     return f"{100 * share:.0f} %" if share >= 0.01 else f"{100 * share:.2g} %"
 
 

@@ -1,0 +1,127 @@
+"""The tuner's page, its charts and the tables behind them, on costs one knows."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from analysis import __main__ as program
+from analysis import pareto, traffic, tune, tune_charts, tune_page
+from analysis.demand import PRICES
+from analysis.load import BadRunError
+from analysis.predict import Goals, Situation
+from analysis.traces import Trace
+from analysis.tune_options import Asked
+from analysis.tuner import answer
+from tests.analysis.made_up_costs import made_up
+
+
+def answered(situation, goals, trace=None):
+    return answer(Asked(situation, goals, made_up(), PRICES, trace))
+
+
+@pytest.fixture(scope="module")
+def example():
+    return answered(Situation(0.5, 20_000, 0.06, proxy_s=60), Goals({0.95: 2.0}, 0.3))
+
+
+def test_the_page_says_it_all_and_fetches_nothing(example, tmp_path):
+    page = tune_page.write(example, tmp_path)
+    text = page.read_text()
+    assert "Every 2.07 s" in text or "every 2.07 s" in text
+    assert text.count("<figure") == 4
+    assert "http://" not in text.replace("http://www.w3.org", "")
+    assert "<script" not in text
+    assert "What is assumed" in text
+    for name in ("tradeoff", "interval", "hold", "sensitivity"):
+        assert (tmp_path / "charts" / f"{name}.png").stat().st_size > 10_000
+        assert (tmp_path / "charts" / f"{name}.svg").exists()
+        assert (tmp_path / "tables" / f"{name}.csv").exists()
+    assert len((tmp_path / "tables" / "choices.csv").read_text().splitlines()) == 4
+
+
+def test_the_front_holds_what_nothing_beats():
+    late = np.array([1.0, 2.0, 3.0, 2.0, 0.5])
+    cost = np.array([5.0, 3.0, 4.0, 6.0, 9.0])
+    assert pareto.front(late, cost).tolist() == [True, True, False, False, True]
+
+
+def test_candidates_are_on_the_frontier_of_the_methodology(example):
+    frame = pareto.candidates(example)
+    fixed = frame[frame["family"] == "poll, fixed interval"]
+    period = (fixed["p95_s"] - 0.03) / 0.95
+    assert fixed["empty_ratio"].to_numpy() == pytest.approx(np.exp(-0.5 * period))
+    assert fixed["requests_hz"].to_numpy() == pytest.approx(20_000 / period)
+    # on Poisson events no adaptive policy is cheaper than a fixed interval of the same p95
+    adaptive = frame[frame["family"] == "poll, back-off"]
+    at = (adaptive["p95_s"] - 0.03) / 0.95
+    assert (adaptive["requests_hz"] >= 0.99 * 20_000 / at).all()
+
+
+def test_sweeps_and_titles_say_what_was_found(example):
+    assert (
+        "No fixed interval meets both: fresh up to 2.07 s, few empty answers from 2.41 s on"
+        in tune_charts.interval(example).title
+    )
+    assert "practically no answer empty" in tune_charts.hold(example).title
+    assert "Server-Sent Events: p95 0.03 s" in tune_charts.tradeoff(example).title
+    both = answered(Situation(0.5), Goals({0.95: 3.0}, 0.3))
+    assert "Polling meets the goals with intervals from 2.41 s to 3.13 s" in tune_charts.interval(both).title
+    never = answered(Situation(0.5, rtt_s=0.2), Goals({0.95: 0.15}))
+    assert "shorter than a round trip" in tune_charts.interval(never).title
+    empty = answered(Situation(0.5), Goals({}, 0.3))
+    assert "from 2.41 s on" in tune_charts.interval(empty).title
+    polled = answered(Situation(5.0, 1000), Goals({0.95: 20.0}))
+    assert "HTTP polling, every 21 s is the cheapest way to p95 20 s" in tune_charts.tradeoff(polled).title
+
+
+def test_what_if(example):
+    cases = {case.name: case for case in pareto.scenarios(example)}
+    interval = {name: case.polling.settings["polling.interval_s"] for name, case in cases.items()}
+    assert interval["round trip x 3"] == pytest.approx((2 - 0.09) / 0.95)
+    assert interval["delay ÷ 2"] == pytest.approx((1 - 0.03) / 0.95)
+    assert cases["round trip x 3"].old_interval.quantiles_s[0.95] == pytest.approx(2.06)
+    assert cases["clients x 10"].best.demand.cores.value == pytest.approx(10 * cases["now"].best.demand.cores.value)
+    assert cases["rate x 2"].best.demand.cores.value == pytest.approx(2 * cases["now"].best.demand.cores.value)
+    flipped = answered(Situation(2.0, 1000), Goals({0.95: 2.0}))
+    assert "it changes with rate x 2 (polling)" in tune_charts.sensitivity(flipped).title
+
+
+def test_on_a_trace_the_page_is_drawn_too(tmp_path):
+    schedule = traffic.bursty(0.5, 400, 500, np.random.default_rng(1), on_s=30, off_s=300, run_in_s=100)
+    trace = Trace(np.linspace(0, 3600, 1000), np.zeros(1000, int), ("",), ("line 3: bad",))
+    found = answered(Situation(0.5, trace=schedule), Goals({0.95: 1.0}), trace)
+    frame = pareto.candidates(found)
+    assert "poll, learned rate" in set(frame["family"])
+    assert "what comes is like the trace" in tune_page.write(found, tmp_path).read_text()
+
+
+def test_a_page_that_cannot_be_written_is_one_line(example, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadRunError, match="cannot be written"):
+        tune_page.write(example, tmp_path / "file" / "x")
+
+
+def test_json_for_programs(example, tmp_path, capsys):
+    said = json.loads(json.dumps(tune.as_json(example), allow_nan=False))
+    assert said["choices"][said["choice"]]["transport"] == "sse"
+    assert said["choices"][0]["p95_s"] == pytest.approx(2.0)
+    assert said["choices"][0]["misses"] == ["35% of answers empty, at most 30% was asked"]
+    assert math.isclose(said["flips"][0]["factor"] * 2.0, said["flips"][0]["value"])
+    flags = [
+        "tune",
+        "--rate",
+        "0.5",
+        "--p95",
+        "2s",
+        "--results",
+        str(tmp_path),
+        "--out",
+        str(tmp_path / "out"),
+        "--json",
+    ]
+    assert program.main(flags) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["meets"]
+    assert "tune.html" in printed.err
