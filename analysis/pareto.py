@@ -23,7 +23,7 @@ FAMILIES = {
     "learning": "poll, learned rate", "long_polling": "long poll", "push": "push",
 }  # fmt: skip
 COSTS = ("requests_hz", "empty_ratio", "cores")
-QUESTIONS = 2e4  # simulated for each adaptive policy on a trace
+QUESTIONS = 1e4  # simulated for each adaptive policy on a trace
 
 
 def family(one: Choice) -> str:

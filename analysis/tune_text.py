@@ -24,6 +24,7 @@ from analysis.tuner import Answer
 from analysis.tuning import QUANTILE, best_interval_s
 
 WIDTH = 100
+LITTLE, HOURS = 1e-3, 8760
 FLIPS = 3  # the nearest ones that are said
 GLUE = "\N{NO-BREAK SPACE}"
 NEVER = 5e-4  # an empty ratio below this is practically none
@@ -202,6 +203,8 @@ def rate(value: float) -> str:
 
 def cores(one: Choice) -> str:
     """Busy server cores with their interval."""
+    if one.demand.cores.high < LITTLE:
+        return f"under {LITTLE:g} cores"
     return f"{ranged(one.demand.cores)} cores"
 
 
@@ -230,7 +233,7 @@ def choice(answer: Answer) -> str:
     many = len(wanted.latency_s) + (wanted.empty_ratio is not None) > 1
     said = (
         f"What we would choose: {named(best)}. Of what meets {'all goals' if many else 'the goal'} it costs least,"
-        f" {priced(best)} an hour ({parts(answer, best)})."
+        f" {priced(best)} ({parts(answer, best)})."
     )
     if answer.rivals:
         told = listing(f"{named(one)} at {priced(one)}" for one in answer.rivals)
@@ -267,8 +270,10 @@ def parts(answer: Answer, one: Choice) -> str:
 
 
 def priced(one: Choice) -> str:
-    """The price of an hour with its interval."""
-    return ranged(one.demand.hourly)
+    """The price with its interval: of an hour, or of a year where that is next to nothing."""
+    if one.demand.hourly.high < LITTLE:
+        return f"{ranged(one.demand.hourly.times(HOURS))} a year"
+    return f"{ranged(one.demand.hourly)} an hour"
 
 
 def nearest(answer: Answer) -> str:

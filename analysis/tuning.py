@@ -17,6 +17,7 @@ from analysis.policies import Backoff, FixedRate, Learning, Policy
 from analysis.predict import (
     PROXY_SHARE,
     QUANTILE,
+    TOLERANCE,
     Choice,
     Goals,
     Situation,
@@ -109,8 +110,8 @@ def adaptive(situation: Situation, goals: Goals, cost: Cost, prices: Prices, fix
         best = polling(whole, goals, cost, policy, prices)
         if best.requests_hz > WORTHWHILE * fixed.requests_hz:
             return None
-        if best.meets:
-            return best
+        if all(best.latency_s(goal) <= wanted_s * (1 + TOLERANCE) for goal, wanted_s in goals.latency_s.items()):
+            return best  # what is empty is another goal, and said apart
     return None
 
 

@@ -92,6 +92,19 @@ def test_bursts_want_an_adaptive_policy():
     assert "Trace: 1 of 1001 rows left out." in text
 
 
+def test_next_to_nothing_is_said_as_such():
+    text = said(Situation(0.001, 5), Goals({0.95: 2.0}))
+    assert "under 0.001 cores" in text
+    assert " a year (" in text
+
+
+def test_an_adaptive_policy_is_said_though_too_much_is_empty_all_the_same():
+    schedule = traffic.bursty(0.05, 400, 1500, np.random.default_rng(1), on_s=30, off_s=900, run_in_s=100)
+    trace = Trace(np.linspace(0, 3600, 1000), np.zeros(1000, int), ("",), ())
+    text = said(Situation(0.05, trace=schedule), Goals({0.95: 2.0}, 0.01), trace=trace)
+    assert "fewer than at the fixed interval" in text
+
+
 def test_silences_longer_than_a_day():
     trace = traffic.poisson(1e-6, 50, 1e5, np.random.default_rng(1))
     text = said(
