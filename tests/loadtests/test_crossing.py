@@ -200,24 +200,27 @@ def test_who_is_stopped_before_its_turn_does_not_connect(tmp_path):
 
 def test_what_lies_unread_is_no_time_out(tmp_path):
     """The hub is blocked for longer than the deadline; the answer has come meanwhile."""
-    seen = []
+    seen, go = [], threading.Event()
 
     def client():
-        event = yield Connect(address, handshake_s=0.3)
-        event = yield Send(b"x")
-        seen.append(event)
+        seen.append((yield Connect(address, handshake_s=0.3)))
+        seen.append((yield None))
 
-    with peer(lambda connection: (connection.recv(1), connection.sendall(b"y"))) as secure:
+    def script(connection):
+        go.wait(5)
+        connection.sendall(b"y")
+        connection.recv(1)
+
+    with peer(script) as secure:
         address = Address(secure.host, secure.port)
         loop = EventLoop(Spools(tmp_path))
         link = loop.start(client(), 0)
-        while not link.deadline_ns:
-            gevent.sleep(0)
-        gevent.sleep(0.01)
-        if not link.ended:
-            time.sleep(0.5)
-            link.overdue(time.monotonic_ns())
+        while not seen:
+            gevent.sleep(0.001)
+        go.set()
+        time.sleep(0.5)  # ours is the thread that has the hub: nobody reads
+        link.overdue(time.monotonic_ns())
         while not link.ended:
             gevent.sleep(0.005)
-    assert isinstance(seen[0], Data)
+    assert [type(event) for event in seen] == [Connected, Data]
     assert not loop.failures
