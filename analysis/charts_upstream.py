@@ -104,17 +104,19 @@ def _latencies(frames: Frames, chosen: pd.DataFrame, axes: Axes) -> None:
             place, min(one.value for _, one in found), max(one.value for _, one in found),
             color=look.colour, linewidth=1.2, alpha=0.45, zorder=2,
         )  # fmt: skip
+        last = max(one.value for _, one in found)
         for moment, one in found:
             if moment.column in _SAID and math.isfinite(one.half):
-                axes.hlines(place, max(one.low, one.value / style.REACH), one.high, color=look.colour, linewidth=3.2)
+                low, high = max(one.low, one.value / style.REACH), min(one.high, one.value * style.REACH)
+                axes.hlines(place, low, high, color=look.colour, linewidth=3.2)
+                last = max(last, high)
             axes.plot(
                 one.value, place, marker=moment.marker, markersize=moment.size, color=look.colour, linestyle="none",
                 markerfacecolor=look.colour if ok(row) else style.PAPER, markeredgewidth=1.6, zorder=4,
             )  # fmt: skip
-        last = max(one.value for _, one in found)
         words = ", ".join(number(one.value) for moment, one in found if moment.column in _SAID)
         axes.annotate(words, (last, place), (9, 0), textcoords="offset points", va="center", size=9.5)
-        shown += [one.value for _, one in found]
+        shown += [last, *(one.value for _, one in found)]
     axes.set_xscale("log")
     axes.set_xlim(min(shown) / 1.6, max(shown) * (max(shown) / min(shown)) ** 0.35 * 1.5)  # room for the words
     axes.set_ylim(len(chosen) - 0.45, -0.55)
