@@ -43,12 +43,11 @@ def headline(comparison: Comparison) -> str:
     """What the comparison comes to, for the head of a slide."""
     found = {word: comparison.of(word) for word in (WORSE, BETTER)}
     if not any(found.values()):
-        same = len(comparison.of(SAME))
-        return (
-            f"No difference that matters: {same} of {len(comparison.figures)} figures are the same"
-            if same
-            else ("Nothing can be told from these repeats")
-        )
+        same, unknown = len(comparison.of(SAME)), len(comparison.of(UNKNOWN))
+        if not same:
+            return "Nothing can be told from these repeats"
+        rest = f", {unknown} cannot be told" if unknown else ""
+        return f"No difference found that matters: {same} of {len(comparison.figures)} figures are the same{rest}"
     said = []
     for word, figures in found.items():
         if figures:

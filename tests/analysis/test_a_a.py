@@ -27,17 +27,17 @@ def table(*verdicts, judged=True):
 
 
 @pytest.mark.parametrize(
-    ("found", "code", "says"),
+    ("found", "ends"),
     [
-        (table(*["same"] * 19, "worse"), 0, "false alarms in 5.00% of the figures judged"),
-        (table(*["same"] * 18, "worse", "better"), 1, "false alarms in 10.00% of the figures judged"),
-        (table("cannot tell", judged=False), 1, "no repeat was valid: nothing is shown"),
+        (table(*["same"] * 19, "worse"), (0, "false alarms in 5.00% of the figures judged")),
+        (table(*["same"] * 18, "worse", "better"), (1, "false alarms in 10.00% of the figures judged")),
+        (table("cannot tell", judged=False), (1, "no repeat was valid: nothing is shown")),
     ],
 )
-def test_false_alarms_are_counted_over_all_pairs(script, monkeypatch, capsys, found, code, says):
+def test_false_alarms_are_counted_over_all_pairs(script, monkeypatch, capsys, found, ends):
     monkeypatch.setattr(script, "compared", lambda _a, _b: found)
-    assert script.main() == code
-    assert says in capsys.readouterr().out
+    assert script.main() == ends[0]
+    assert ends[1] in capsys.readouterr().out
 
 
 def test_its_experiment_can_be_read():

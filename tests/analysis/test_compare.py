@@ -11,11 +11,15 @@ from analysis.compare import BETTER, SAME, STATUS, UNKNOWN, WORSE, compare, comp
 from analysis.load import BadRunError
 from analysis.results import evaluate
 from tests.analysis import fake_run
-from tests.analysis.pairs import grid, sides
+from tests.analysis.pairs import MEASURED, grid, sides
 
 SMALL = grid(subscribers=(100,))
 CELL = "sse/load.subscribers=100"
 LATENCIES = ("delivery_ms_mean", "delivery_ms_p50", "delivery_ms_p95", "transit_ms_p50", "age_s_mean")
+
+
+def test_what_is_drawn_is_what_is_compared():
+    assert set(MEASURED) <= {metric.name for metric in compared()}
 
 
 @pytest.mark.parametrize("repeats", [2, 3, 5])
@@ -24,7 +28,7 @@ LATENCIES = ("delivery_ms_mean", "delivery_ms_p50", "delivery_ms_p95", "transit_
 def test_ten_a_a_pairs_raise_a_false_alarm_in_at_most_5_percent_of_the_metrics(tmp_path, repeats, drift, seeds):
     rng = np.random.default_rng(20)
     found = [compare(*sides(rng, tmp_path, SMALL, repeats=repeats, drift=drift, seeds=seeds)) for _ in range(10)]
-    assert all(len(one.figures) == len(SMALL) * len(compared()) for one in found)
+    assert all(len(one.figures) == len(SMALL) * len(MEASURED) for one in found)
     alarms = sum(len(one.of(WORSE, BETTER)) for one in found) / sum(len(one.figures) for one in found)
     assert alarms <= (0.05 if drift else 0.005)
     # and not because nothing can ever be told
