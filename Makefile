@@ -64,7 +64,7 @@ compare: $(VENV)/.run ## which differences between runs A and B are real
 
 tune: $(VENV)/.run ## settings for your traffic: RATE=0.5 or TRACE=events.csv, P95=2, EMPTY=0.5; VERIFY=1 runs them for real
 	@$(BIN)/python -m analysis tune $(if $(RATE),--rate $(RATE)) $(if $(TRACE),--trace $(TRACE)) $(if $(P95),--p95 $(P95)) \
-		$(if $(EMPTY),--empty $(EMPTY)) $(if $(VERIFY),--write tuned.toml) $(ARGS)
+		$(if $(EMPTY),--empty $(EMPTY)) $(if $(VERIFY),--write tuned.toml) $(ARGS) $(if $(VERIFY),|| test $$? = 1)
 	@$(if $(VERIFY),$(BIN)/python -m loadtests run tuned.toml && $(BIN)/python -m analysis tuned results/latest tuned.json)
 
 clean: ## remove the virtual environment and caches; results stay
