@@ -133,7 +133,7 @@ def read(path: Path, *, suite: str = "default", assignments: Iterable[str] = ())
 
 
 def only(experiment: Experiment, transports: Iterable[str]) -> Experiment:
-    """Keep the transports named, in the experiment's order."""
+    """Keep the transports named, in the experiment's order, and what is expected of them."""
     wanted = set(transports)
     if unknown := sorted(wanted - set(TRANSPORTS)):
         raise InputError(f"--transports {unknown[0]}: no such transport; {did_you_mean(unknown[0], TRANSPORTS)}")
@@ -142,7 +142,9 @@ def only(experiment: Experiment, transports: Iterable[str]) -> Experiment:
         return tuple(name for name in transports if name in wanted)
 
     also = tuple(replace(grid, transports=narrowed(grid.transports)) for grid in experiment.also)
-    return replace(experiment, transports=narrowed(experiment.transports), also=also)
+    gone = tuple(f"{name}." for name in TRANSPORTS if name not in wanted)
+    expect = {name: bound for name, bound in experiment.expect.items() if not name.startswith(gone)}
+    return replace(experiment, transports=narrowed(experiment.transports), also=also, expect=expect)
 
 
 def aimed(experiment: Experiment, url: str, tcp: str | None) -> Experiment:

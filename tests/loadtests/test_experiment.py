@@ -70,6 +70,9 @@ def test_a_suites_table_overrides_and_set_overrides_that(tmp_path):
 def test_an_expectation_may_be_of_one_transport(tmp_path):
     text = PLAIN.replace('p99 = "<= 50"', 'p99 = "<= 50"\n[expect.sse]\nlost = "== 0"')
     assert experiment.read(write(tmp_path, text)).expect == {"delivery_ms_p99": "<= 50", "sse.lost": "== 0"}
+    one = experiment.read(write(tmp_path, text))
+    assert experiment.only(one, ["polling"]).expect == {"delivery_ms_p99": "<= 50"}
+    assert experiment.only(one, ["sse"]).expect == one.expect
     with pytest.raises(InputError, match=r"plain.toml: expect.ss is not a key that exists; did you mean sse?"):
         experiment.read(write(tmp_path, text.replace("expect.sse", "expect.ss")))
 
