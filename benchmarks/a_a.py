@@ -1,7 +1,7 @@
 """Ten pairs of runs of one experiment, compared: how often is called real what is not.
 
     python benchmarks/a_a.py                     # ten pairs, about twenty minutes; nothing else should run meanwhile
-    python benchmarks/a_a.py --pairs 3 --out /tmp/a_a
+    python benchmarks/a_a.py --pairs 3 --out a_a
 
 A pair is two runs one after the other; nothing was changed between them, so every figure that `analysis compare` calls
 better or worse is a false alarm. It exits with 1 when those are more than 5 % of the figures that were judged, over all
