@@ -14,13 +14,11 @@ from __future__ import annotations
 import dataclasses
 import gc
 import os
-import ssl
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import gevent
 import msgspec
@@ -31,10 +29,11 @@ from locust.env import Environment
 from locust.exception import StopTest
 from locust.stats import bucket_response_time
 
-from loadtests.access import Access, AccessError
-from loadtests.clients import Address, Backoff, Begin, Client, Patience, Subscriber
+from loadtests import plan as planning
+from loadtests.clients import Address, Begin, Client, Subscriber
 from loadtests.drivers.eventloop import EventLoop
 from loadtests.drivers.link import Link
+from loadtests.plan import Plan, PlanError
 from loadtests.process import die_with
 from loadtests.records import DELIVERY, RESPONSE, Spools
 from loadtests.transports import TRANSPORTS, Transport
@@ -42,59 +41,6 @@ from loadtests.upstream import Upstream, topic, with_publisher
 
 STATUS_INTERVAL_S = 0.2
 PLAN_TIMEOUT_S = 60.0
-_TIMEOUTS = {
-    "connect_s": "seconds a TCP connection may take to stand",
-    "handshake_s": "seconds TLS, and an upgrade or a first answer, may take after that",
-    "response_s": "seconds an answer may take, beyond a long poll's hold",
-    "silence_s": "seconds a pushed stream may be silent, heartbeats included; 0: for ever",
-}
-NO_HOST = "--host is missing: where is the server? e.g. --host http://127.0.0.1:8080 (make serve starts one)"
-
-
-class Tls(msgspec.Struct, frozen=True):
-    """What TLS is spoken with: exactly this ``version`` unless it is empty, and whom to trust."""
-
-    version: str = ""
-    ca_file: str | None = None
-    insecure: bool = False
-
-
-class Plan(msgspec.Struct, kw_only=True):
-    """What one load process is to do: the runner's ``plan.json``, or made from Locust's command line."""
-
-    transport: str = ""
-    http: str = ""
-    tcp: str | None = None
-    target: str | None = None
-    tls: Tls | None = None
-    token_file: str | None = None
-    login_file: str | None = None
-    timeouts: dict[str, float] = {}
-    backoff: dict[str, float] = {}
-    topics: int = 1
-    subscribers: int = 0
-    subscribers_per_user: int = 1
-    options: dict[str, Any] = {}
-    connects_hz: float = 0.0
-    seed: int = 1
-    after: int | None = None
-    upstream: Upstream | None = None
-    cursors: dict[str, int] = {}  # by topic, in the place of after
-    spool: str | None = None
-
-    def access(self) -> Access:
-        """Return how the server is reached."""
-        tls = self.tls or Tls()
-        return Access(
-            self.http,
-            self.tcp,
-            tls_version=tls.version,
-            ca_file=tls.ca_file,
-            insecure=tls.insecure,
-            token_file=self.token_file,
-            login_file=self.login_file,
-            template=self.target,
-        )
 
 
 class Process:
@@ -102,17 +48,18 @@ class Process:
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
-        self.plan = _plan(environment)
+        try:
+            self.plan = _plan(environment)
+            trust, token, login = planning.let_in(self.plan)
+        except PlanError as error:
+            raise StopTest(str(error)) from None
         self.worker = max(0, getattr(environment.runner, "worker_index", 0))
         self.workers = max(1, environment.parsed_options.processes or 1)
         self.folder = Path(self.plan.spool) if self.plan.spool else None
         self.spools = Spools(self.folder, self.worker)
-        trust, token, login = _let_in(self.plan, StopTest)
-        self.driver = EventLoop(self.spools, self.plan.connects_hz / self.workers, trust, _secrets(token, login))
-        self._nobody = Subscriber(
-            0, "", 0, Address("", 0), after=self.plan.after, seed=self.plan.seed, token=token, login=login,
-            patience=Patience(**self.plan.timeouts), backoff=Backoff(**self.plan.backoff),
-        )  # fmt: skip
+        secrets = [secret for secret in (token, login[1] if login else "") if secret]
+        self.driver = EventLoop(self.spools, self.plan.connects_hz / self.workers, trust, secrets)
+        self._nobody = self.plan.nobody(token, login)
         self.spools.observe(self._merge_deliveries, self._merge_responses)
         self.users = 0
         self._publishers: list[Link] = []
@@ -130,7 +77,7 @@ class Process:
             self.users += 1
             number = index % plan.topics
             name = topic(number) if plan.upstream else f"t{number}"
-            address, path = _where(plan, transport, name)
+            address, path = self._where(transport, name)
             subscriber = dataclasses.replace(
                 self._nobody,
                 index=index,
@@ -141,12 +88,18 @@ class Process:
                 after=plan.cursors.get(name, plan.after),
             )
             module = transport.module()
-            options = module.Options(**_options(plan, transport, self.environment))
+            options = module.Options(**planning.options(plan, transport, vars(self.environment.parsed_options)))
             if plan.upstream:
                 started += self._publish(transport, subscriber, partial(module.client, options=options), plan.upstream)
             else:
                 started.append(self.driver.start(module.client(subscriber, options), index))
         return started
+
+    def _where(self, transport: Transport, name: str) -> tuple[Address, str]:
+        try:
+            return self.plan.where(transport, name)
+        except PlanError as error:
+            raise StopTest(str(error)) from None
 
     def _publish(
         self, transport: Transport, who: Subscriber, client: Callable[[Subscriber], Client], way: Upstream
@@ -296,108 +249,13 @@ for _row in TRANSPORTS.values():
 def _plan(environment: Environment) -> Plan:
     given = environment.parsed_options
     if given.cell:  # the listener of init has waited for it
-        return msgspec.json.decode(Path(given.cell).read_bytes(), type=Plan)
-    if not environment.host:
-        raise StopTest(NO_HOST)
-    return Plan(
-        http=environment.host.rstrip("/"),
-        tcp=given.tcp,
-        target=given.target,
-        tls=Tls(given.tls_version, given.ca_file, given.insecure),
-        token_file=given.token_file,
-        login_file=given.login_file,
-        timeouts={name: value for name in _TIMEOUTS if (value := getattr(given, name.replace("_s", "_timeout_s")))},
-        backoff={"first_s": given.backoff_s, "max_s": given.backoff_max_s},
-        topics=given.topics,
-        subscribers_per_user=given.subscribers_per_user,
-        seed=given.seed,
-        after=given.after,
-        spool=given.spool,
-    )
-
-
-def _let_in(plan: Plan, refuse: type[BaseException]) -> tuple[ssl.SSLContext | None, str, tuple[str, str] | None]:
-    """Return what the plan's files hold: whom to trust, the token, the login."""
-    access = plan.access()
-    try:
-        return access.trust(), access.token(), access.login()
-    except AccessError as error:
-        raise refuse(str(error)) from None
-
-
-def _secrets(token: str, login: tuple[str, str] | None) -> list[str]:
-    return [secret for secret in (token, login[1] if login else "") if secret]
-
-
-def _where(plan: Plan, transport: Transport, topic: str) -> tuple[Address, str]:
-    """Where a transport's subscriber connects to, and with which request target."""
-    if transport.scheme == "tcp":
-        if not plan.tcp:
-            raise StopTest(f"{transport.label} needs the broker's own port: --tcp HOST:PORT")
-        host, _, port = plan.tcp.rpartition(":")
-        return Address(host.strip("[]"), int(port), plan.access().tls), ""
-    url = urlsplit(plan.target or plan.http)
-    path = (url.path + (f"?{url.query}" if url.query else "")) if plan.target else url.path + transport.path
-    tls = url.scheme in ("https", "wss")
-    return Address(url.hostname or "", url.port or (443 if tls else 80), tls), path.replace("{topic}", topic)
-
-
-def _options(plan: Plan, transport: Transport, environment: Environment) -> dict[str, Any]:
-    """The client's options: the plan's, or those of Locust's command line that were given."""
-    if plan.transport:
-        return plan.options
-    given = vars(environment.parsed_options)
-    fields = dataclasses.fields(transport.module().Options)
-    named = {field.name: given.get(f"{transport.client}_{field.name}") for field in fields}
-    return {name: value for name, value in named.items() if value is not None}
+        return planning.read(Path(given.cell))
+    return planning.from_command_line(given, environment.host)
 
 
 @events.init_command_line_parser.add_listener
 def _arguments(parser: Any) -> None:
-    """Put our options on Locust's command line: a few of our own, then every client's."""
-    add = parser.add_argument  # an argument group would not reach the web page
-    add(
-        "--cell",
-        default="",
-        help="the runner's plan.json; all else here is then taken from it",
-        include_in_web_ui=False,
-    )
-    add("--spool", default=None, help="folder for the raw rows (default: they are counted, not kept)")
-    add("--topics", type=int, default=1, help="subscriber i listens to topic t(i mod TOPICS)")
-    add("--tcp", default=None, help="HOST:PORT of the STOMP broker")
-    add("--target", default=None, help="where subscribers connect, {topic} in it: http://h:80/feed/{topic}")
-    add("--tls-version", default="", choices=("", "1.2", "1.3"), help="exactly this one, when --host is https")
-    add("--ca-file", default=None, help="authorities (PEM) to trust instead of the system's")
-    add("--insecure", action="store_true", help="accept any certificate")
-    add("--token-file", default=None, help="file whose first line is the bearer token", include_in_web_ui=False)
-    add("--login-file", default=None, help="file whose line is STOMP's user:passcode", include_in_web_ui=False)
-    add("--backoff-s", type=float, default=Backoff().first_s, help="pause before the first attempt to reconnect")
-    add("--backoff-max-s", type=float, default=Backoff().max_s, help="the longest such pause")
-    for name, help_text in _TIMEOUTS.items():
-        add(
-            f"--{name[:-2]}-timeout-s",
-            type=float,
-            default=None,
-            help=f"{help_text} (default: {getattr(Patience(), name):g})",
-        )
-    add("--subscribers-per-user", type=int, default=1, help="a Locust user costs about 10 KiB; let it hold several")
-    add("--seed", type=int, default=1, help="of phases and masking keys")
-    add("--after", type=int, default=None, help="cursor to start from (default: live only)")
-    for client in dict.fromkeys(row.client for row in TRANSPORTS.values()):
-        options = next(row for row in TRANSPORTS.values() if row.client == client).module().Options
-        for field in dataclasses.fields(options):
-            if isinstance(field.default, (bool, int, float, str)):
-                add(
-                    f"--{client}-{field.name}".replace("_", "-"),
-                    dest=f"{client}_{field.name}",
-                    type=_flag if isinstance(field.default, bool) else type(field.default),
-                    default=None,
-                    help=f"{field.metadata.get('help', '')} (default: {field.default})".replace("%", "%%"),
-                )
-
-
-def _flag(text: str) -> bool:
-    return text.lower() in ("1", "true", "yes", "on")
+    planning.arguments(parser.add_argument)  # an argument group would not reach the web page
 
 
 @events.init.add_listener
@@ -408,14 +266,17 @@ def _wait_for_plan(environment: Environment, **_: Any) -> None:
     if cell:
         die_with(os.getppid())  # a worker's parent is Locust, which is tied to the runner
     if given and given.headless and not cell and not environment.host:
-        raise SystemExit(NO_HOST)
+        raise SystemExit(planning.NO_HOST)
     deadline = time.monotonic() + PLAN_TIMEOUT_S
     while cell and not Path(cell).exists():
         if time.monotonic() > deadline:
             raise SystemExit(f"{cell}: no plan appeared within {PLAN_TIMEOUT_S:g} s")
         gevent.sleep(0.005)
     if cell or (given and environment.host):
-        _let_in(_plan(environment), SystemExit)  # one clear line now, instead of users that cannot start
+        try:
+            planning.let_in(_plan(environment))
+        except PlanError as error:
+            raise SystemExit(str(error)) from None  # one clear line now, instead of users that cannot start
 
 
 @events.spawning_complete.add_listener
