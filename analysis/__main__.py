@@ -14,7 +14,19 @@ from typing import Any, NoReturn
 
 import pandas as pd
 
-from analysis import compare, compare_page, differences, gates, notebook, planning, report, tune, tuned, verdict
+from analysis import (
+    compare,
+    compare_page,
+    differences,
+    gates,
+    notebook,
+    planning,
+    report,
+    tune,
+    tuned,
+    verdict,
+    workloads,
+)
 from analysis.load import BadRunError, open_run, read_run
 from analysis.results import Results, evaluate
 
@@ -180,6 +192,9 @@ def _parser() -> argparse.ArgumentParser:
     comparing.add_argument("b", type=Path, metavar="B", help="the run after: a folder")
     comparing.add_argument("--out", type=Path, metavar="DIR", help="where it is written (B's report/compare-A)")
     tune.arguments(verb("tune", tune.tune_verb, "say which settings meet your goals at the least cost", tune.EXAMPLES))
+    workloads.arguments(
+        verb("workloads", workloads.workloads_verb, "write what proves the tuner: twelve answers", workloads.EXAMPLES)
+    )
     tuned.arguments(verb("tuned", tuned.tuned_verb, "hold a run of tuned.toml against its predictions", tuned.EXAMPLES))
     verb("gates", gates_verb, "check the [expect] of a run.json yet to be measured, from standard input")
     return parser

@@ -17,7 +17,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from analysis import charts, report_tables, style
+from analysis import charts, charts_proof, proof, proof_page, report_tables, style
 from analysis.charts import Picture
 from analysis.checks import Caveat
 from analysis.frames import Frames
@@ -39,7 +39,9 @@ def write(results: Results) -> Path:
     for derived in ("charts", "tables"):
         shutil.rmtree(folder / derived, ignore_errors=True)
     frames = Frames.read(results)
-    pictures = [(picture, inline(charts.save(picture, folder), picture)) for picture in charts.draw(frames)]
+    found = proof.claims(results)
+    drawn = [*charts_proof.draw(found), *charts.draw(proof_page.others(frames, found))]
+    pictures = [(picture, inline(charts.save(picture, folder), picture)) for picture in drawn]
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / "report.html"
     page.write_text(render(results, frames, pictures), encoding="utf-8")
@@ -75,14 +77,18 @@ def environment() -> jinja2.Environment:
 
 def _context(results: Results, frames: Frames, pictures: list[tuple[Picture, Markup]]) -> dict[str, Any]:
     meta = results.run.meta
+    tuned = proof.claims(results)
     used = [str(name) for name in results.cells if results.cells[name].notna().any()]
     return {
         "name": results.run.name,
         "when": listing(filter(None, (str(meta.get(key) or "") for key in ("started", "finished"))), "to"),
         "verdict": verdict(results),
         "headlines": [(picture.name, picture.drawn.title) for picture, _ in pictures],
-        "decision": report_tables.decision(frames),
-        "overview": [pair for pair in pictures if not pair[0].experiment],
+        "tuned": tuned and (proof_page.headline(tuned), proof_page.meaning(), proof_page.table(tuned)),
+        "proof": [pair for pair in pictures if pair[0].chart in charts_proof.CHARTS],
+        "swept": proof_page.swept(tuned),
+        "decision": report_tables.decision(proof_page.others(frames, tuned)),
+        "overview": [pair for pair in pictures if not pair[0].experiment and pair[0].chart not in charts_proof.CHARTS],
         "sections": [_section(results, frames, name, pictures) for name in _experiments(results)],
         "gates": report_tables.gates(results),
         "faulty": report_tables.faulty(results),

@@ -22,13 +22,16 @@ __all__ = ["EXAMPLES", "arguments", "tune_verb"]
 
 def tune_verb(options: argparse.Namespace) -> int:
     """Answer one question."""
-    found = answer(asked(options))
+    question = asked(options)
+    if options.grid:
+        tune_write.refuse_grid(question, options.write)
+    found = answer(question)
     print(json.dumps(as_json(found), indent=1) if options.json else tune_text.screen(found))
     if not options.no_page:
         page = tune_page.write(found, options.out)
         print(f"page: {page}", file=sys.stderr if options.json else sys.stdout)
     if options.write is not None:
-        written = tune_write.write(found, options.write)
+        written = tune_write.write(found, options.write, grid=options.grid)
         print(
             f"live: python -m loadtests run {written[0]}, then python -m analysis tuned results/latest {written[1]}",
             file=sys.stderr if options.json else sys.stdout,

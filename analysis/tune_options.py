@@ -37,7 +37,10 @@ LATENCIES: tuple[tuple[str, str | float, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question whole: ``trace`` is the file's, ``remarks`` what its reader has to say of it."""
+    """A question whole: ``trace`` is the file's, ``remarks`` what its reader has to say of it.
+
+    ``tls`` and ``shared`` say which measured costs were asked for, and how the answer is run for real.
+    """
 
     situation: Situation
     goals: Goals
@@ -45,6 +48,8 @@ class Asked:
     prices: Prices
     trace: Trace | None = None
     remarks: tuple[str, ...] = ()
+    tls: str = "off"
+    shared: bool = False
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +66,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--service", type=units.pause, default=0.0, help="what the server takes for an answer (0)")
     add("--proxy-timeout", type=units.seconds, help="of what stands between (nothing)")
     add("--write", type=Path, metavar="TOML", help="write an experiment that runs the answer, and its predictions")
+    add("--grid", action="store_true", help="with --write: a fine grid of settings around the answer, too")
     add("--out", type=Path, default=Path("tuned"), metavar="DIR", help="where the page and its charts go (tuned)")
     add("--no-page", action="store_true", help="print the answer alone")
     add("--json", action="store_true", help="print the answer as JSON")
@@ -81,7 +87,8 @@ def asked(options: argparse.Namespace) -> Asked:
     )  # fmt: skip
     known = costs.newest(options.results, shared=options.shared, tls=options.tls)
     prices = Prices(options.core_hour, options.gib_hour, options.gb_sent)
-    return Asked(situation, goals, known, prices, trace, () if trace is None else trace.bad)
+    remarks = () if trace is None else trace.bad
+    return Asked(situation, goals, known, prices, trace, remarks, options.tls, options.shared)
 
 
 def _goals(options: argparse.Namespace) -> Goals:

@@ -3,7 +3,8 @@
 A live run is short and on loopback, so time is scaled: with scale s every interval, hold and gap is 1/s as long and the
 events are s times as frequent, which leaves empty ratios and requests per event as they are and divides every latency
 by s. The round trip becomes a long poll's ``gap_s``. The rule it keeps: predictions are for exactly what the file runs,
-by the same models, with no transit at all: that of loopback is measured and added when they are compared.
+by the same models, with no transit at all: that of loopback is measured and added when they are compared. With a grid,
+settings around the recommended ones are run too, and ``[tuned]`` says which those are (``analysis.proof`` reads it).
 """
 
 from __future__ import annotations
@@ -18,16 +19,42 @@ import numpy as np
 
 from analysis.load import BadRunError
 from analysis.policies import POLICIES, Policy
-from analysis.predict import Choice, Goals, Situation, long_polling, polling, push
+from analysis.predict import PROXY_SHARE, Choice, Goals, Situation, long_polling, polling, push
 from analysis.realised import Schedule
+from analysis.tune_options import Asked
 from analysis.tuner import Answer, adapts
-from analysis.tuning import QUANTILE
+from analysis.tuning import LONGEST_HOLD_S, QUANTILE, SAFE_HOLD_S
 
 PAUSE_S, GAP_S = 0.5, 0.5  # what a live run's interval, and its gap between events, are brought down to
 PAUSE_LEAST_S = 0.1  # below it loopback and Python are no longer nothing
 RATE_MOST_HZ = 50.0  # of one subscriber
-MEASURE_S, TRACE_S = 12.0, 40.0
-TOTAL_HZ, SUBSCRIBERS = 2500.0, (20, 300)  # events and requests of everybody; how many they may be
+TRACE_S = 40.0
+LOOPBACK_S = 1e-3  # a live round trip shorter than this is loopback's own: no gap is added to it
+SHARED_MOST = 100  # subscribers of one topic: the last of them waits for the fan-out to all
+
+AROUND: Mapping[str, tuple[float, ...]] = {
+    "polling.interval_s": (0.8, 0.9, 0.95, 0.975, 1.0, 1.025, 1.05, 1.1, 1.25),
+    "long_polling.hold_s": (0.5, 0.8, 1.0, 1.25, 2.0),
+}
+"""The grid, as shares of what is recommended: fine where the goal is crossed. A hold's cost has no such edge."""
+EVENTS_MATTER = 7.0  # a hold with more events in it never runs out (e^-7 is 0.1 %): any longer one does the same
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is measured: events or requests a second of everybody, how many subscribers, how many s.
+
+    A window is as long as ``events`` deliveries take, within ``window_s``.
+    """
+
+    total_hz: float
+    subscribers: tuple[int, int]
+    window_s: tuple[float, float]
+    events: int
+
+
+ALONE = Size(2500.0, (20, 300), (12.0, 12.0), 0)
+GRID = Size(2000.0, (20, 1000), (5.0, 12.0), 6000)  # many cells: each no longer than a p95 to 1 % needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +68,12 @@ class Live:
     situation: Situation
     gap_s: float
     cells: tuple[Choice, ...]
+    grid: bool = False
 
 
-def write(answer: Answer, path: Path) -> tuple[Path, Path]:
+def write(answer: Answer, path: Path, *, grid: bool = False) -> tuple[Path, Path]:
     """Write the experiment and, beside it, the predictions (and a trace's events). Raises BadRunError."""
-    live = plan(answer)
+    live = plan(answer, grid=grid)
     beside = path.with_suffix(".json")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,9 +87,24 @@ def write(answer: Answer, path: Path) -> tuple[Path, Path]:
     return path, beside
 
 
-def plan(answer: Answer) -> Live:
+def refuse_grid(asked: Asked, path: Path | None) -> None:
+    """Refuse a grid that nothing could judge, in one line. Raises BadRunError."""
+    if path is None:
+        raise BadRunError("--grid: expected --write TOML with it: the file the grid goes into")
+    if not _judged(asked):
+        raise BadRunError(
+            "--grid: expected --rate and --p95 alone, no --rtt-spread: by these the grid around the answer is judged"
+        )
+
+
+def _judged(asked: Asked) -> bool:
+    """Whether a live run can say that the answer is right: one goal, a p95, and models that are closed forms."""
+    return set(asked.goals.latency_s) == {QUANTILE} and asked.trace is None and not asked.situation.rtt_spread
+
+
+def plan(answer: Answer, *, grid: bool = False) -> Live:
     """Decide on the scale and the size of the run, and predict its cells."""
-    given = answer.asked.situation
+    given, size = answer.asked.situation, GRID if grid else ALONE
     pauses = [float(one.settings["polling.interval_s"]) for one in answer.found if "polling.interval_s" in one.settings]
     longest_s = max([1.0, *(_longest_s(one) for one in answer.found)])
     pause_s = min(pauses, default=PAUSE_S)
@@ -69,11 +112,12 @@ def plan(answer: Answer) -> Live:
     scale = min(scale, RATE_MOST_HZ / given.rate_hz)
     rate_hz = given.rate_hz * scale
     each_hz = max(rate_hz, scale / pause_s)
-    subscribers = int(np.clip(TOTAL_HZ / each_hz, *SUBSCRIBERS))
+    subscribers = int(np.clip(size.total_hz / each_hz, *size.subscribers))
+    subscribers = min(subscribers, SHARED_MOST) if answer.asked.shared else subscribers
     warmup_s = 1.0 + longest_s / scale
-    gap_s = given.rtt_s / scale
+    gap_s = given.rtt_s / scale if given.rtt_s / scale >= LOOPBACK_S else 0.0
     situation = Situation(rate_hz, subscribers, 0.0, payload_bytes=max(64, given.payload_bytes), seed=given.seed)
-    measure_s = MEASURE_S
+    measure_s = float(np.clip(size.events / (rate_hz * subscribers), *size.window_s))
     if answer.asked.trace is not None:
         times_s = _excerpt_s(answer, scale, warmup_s)
         measure_s = min(TRACE_S, float(times_s[-1]) - warmup_s)
@@ -81,7 +125,7 @@ def plan(answer: Answer) -> Live:
         situation = replace(
             situation, rate_hz=inside / measure_s, trace=_together(times_s - warmup_s, subscribers, measure_s)
         )
-    live = Live(scale, subscribers, warmup_s, measure_s, situation, gap_s, ())
+    live = Live(scale, subscribers, warmup_s, measure_s, situation, gap_s, (), grid)
     return replace(live, cells=tuple(_cell(answer, live, one) for one in answer.found))
 
 
@@ -139,7 +183,7 @@ def predictions(live: Live) -> dict[str, Any]:
         "cells": [
             {
                 "transport": one.transport,
-                "settings": _rounded(one.settings),
+                "settings": {key: _short(value) for key, value in one.settings.items()},
                 "mean_s": one.mean_s,
                 "p95_s": one.quantiles_s[QUANTILE],
                 "empty_ratio": one.empty_ratio if np.isfinite(one.empty_ratio) else None,
@@ -150,8 +194,8 @@ def predictions(live: Live) -> dict[str, Any]:
     }
 
 
-def _rounded(settings: Mapping[str, float | str]) -> dict[str, float | str]:
-    return {key: value if isinstance(value, str) else float(f"{value:.6g}") for key, value in settings.items()}
+def _short(value: float | str) -> float | str:
+    return value if isinstance(value, str) else float(f"{value:.6g}")
 
 
 def toml(answer: Answer, live: Live, path: Path) -> Iterator[str]:
@@ -160,29 +204,76 @@ def toml(answer: Answer, live: Live, path: Path) -> Iterator[str]:
     yield "# Do the recommended settings give what was predicted for them, and what would the others have given?"
     yield f"# Written by: python -m analysis tune. {given.rate_hz:.6g} events/s a client, round trip {given.rtt_s:g} s."
     yield f"# Time is scaled by {live.scale:.6g}: seconds are divided by it, rates multiplied."
-    yield 'title      = "Tuned"'
+    yield f"title      = {json.dumps(title(answer))}"
     yield f"transports = {json.dumps(list(dict.fromkeys(one.transport for one in live.cells)))}"
     yield "repeats    = 1"
     yield f"seed       = {given.seed}"
     yield "reference  = false"
+    yield f"tls        = {json.dumps(answer.asked.tls)}"
     yield "\n[feed]"
     if live.situation.trace is None:
         yield f'schedule      = "poisson"\nrate_hz       = {live.situation.rate_hz:.6g}'
     else:
         yield f'schedule      = "trace"\ntrace         = {json.dumps(path.with_suffix(".csv").name)}'
-    yield f'topics        = "per_subscriber"\npayload_bytes = {live.situation.payload_bytes}'
+    yield f"topics        = {1 if answer.asked.shared else json.dumps('per_subscriber')}"
+    yield f"payload_bytes = {live.situation.payload_bytes}"
     yield f"\n[load]\nsubscribers = {live.subscribers}"
     yield f"warmup_s    = {live.warmup_s:.6g}\nmeasure_s   = {live.measure_s:.6g}"
-    yield from _sections(one for one in live.cells if not adapts(one))
+    yield from _sections((one for one in live.cells if not adapts(one)), around=_around(live))
     for one in live.cells:
         if adapts(one):
             yield '\n[[also]]\ntransports = ["polling"]'
             yield from _sections([one], "also.")
+    if _judged(answer.asked):
+        yield "\n[tuned]"
+        yield from (f"{name} = {_short(value)}" for name, value in _tuned(answer, live).items())
 
 
-def _sections(cells: Iterable[Choice], prefix: str = "") -> Iterator[str]:
+def title(answer: Answer) -> str:
+    """What the experiment is called."""
+    if not _judged(answer.asked):
+        return "Tuned"
+    rate_hz, wanted_s = answer.asked.situation.rate_hz, answer.asked.goals.latency_s[QUANTILE]
+    return f"Tuned for {rate_hz:g} events/s, p95 {wanted_s:g} s"
+
+
+def _around(live: Live) -> Mapping[str, tuple[float, ...]]:
+    """The grid by setting; none around a hold that never runs out."""
+    if not live.grid:
+        return {}
+    held_s = [float(one.settings["long_polling.hold_s"]) for one in live.cells if one.transport == "long_polling"]
+    matters = any(hold_s * live.situation.rate_hz < EVENTS_MATTER for hold_s in held_s)
+    return {key: shares for key, shares in AROUND.items() if matters or key != "long_polling.hold_s"}
+
+
+def _sections(
+    cells: Iterable[Choice], prefix: str = "", around: Mapping[str, tuple[float, ...]] | None = None
+) -> Iterator[str]:
     for one in cells:
         if one.settings:
             yield f"\n[{prefix}{one.transport}]"
-            for key, value in _rounded(one.settings).items():
-                yield f"{key.partition('.')[2]} = {json.dumps(value)}"
+            for key, value in one.settings.items():
+                shares = (around or {}).get(key)
+                grid = [_short(share * float(value)) for share in shares] if shares else _short(value)
+                yield f"{key.partition('.')[2]} = {json.dumps(grid)}"
+
+
+def _tuned(answer: Answer, live: Live) -> dict[str, float]:
+    """The question, and what was recommended, in the asker's time."""
+    given, goals = answer.asked.situation, answer.asked.goals
+    found = {
+        "rate_hz": given.rate_hz, "p95_s": goals.latency_s[QUANTILE], "scale": live.scale,
+        "transit_s": given.delta_s, "round_trip_s": given.round_trip_s,
+    }  # fmt: skip
+    if answer.polling:
+        found["interval_s"] = float(answer.polling.settings["polling.interval_s"])
+    if answer.long_polling:
+        found["hold_s"] = float(answer.long_polling.settings["long_polling.hold_s"])
+        found["hold_most_s"] = hold_most_s(given, goals)
+    return found
+
+
+def hold_most_s(situation: Situation, goals: Goals) -> float:
+    """The longest hold that is safe: by RFC 6202 (5.5) 30 s, 120 s where answers must be fuller, or the proxy's."""
+    most_s = LONGEST_HOLD_S if goals.empty_ratio else SAFE_HOLD_S
+    return most_s if situation.proxy_s is None else min(most_s, PROXY_SHARE * situation.proxy_s)

@@ -1,5 +1,7 @@
 """The verb ``tuned``: a run of ``tuned.toml`` beside ``tuned.json``, predicted against measured, with a verdict a row.
 
+What the run says of itself, by its ``[tuned]``, is held against its grid too (``analysis.proof``), sidecar or not.
+
 The rule it keeps: 5 % may be between them (a ratio: 0.01, a latency: 2 ms, where that is more: what loopback and Python
 take). A difference beyond that is ``differs`` when the measured interval does not reach the prediction, and ``too
 noisy`` when it does. One transit of loopback is taken from the run's floor and added to the prediction.
@@ -15,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from analysis import proof, proof_page
 from analysis.load import BadRunError, Run, open_run
 from analysis.prose import Estimate
 from analysis.results import Results, evaluate
@@ -23,6 +26,7 @@ TOLERANCE, RATIO, LATENCY_MS = 0.05, 0.01, 2.0
 EXAMPLES = """examples:
   python -m analysis tune --rate 0.5 --p95 2s --write tuned.toml && python -m loadtests run tuned.toml
   python -m analysis tuned results/latest tuned.json
+  python -m analysis tuned results/latest
 """
 # What is compared: key of the sidecar, column of cells.csv, unit, factor from the one to the other.
 QUANTITIES: tuple[tuple[str, str, str, float], ...] = (
@@ -67,17 +71,30 @@ class Row:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what ``tuned`` reads."""
     parser.add_argument("run", type=Path, help="the run of tuned.toml: a folder")
-    parser.add_argument("predictions", type=Path, help="tuned.json, as tune --write wrote it")
+    parser.add_argument("predictions", type=Path, nargs="?", help="tuned.json, as tune --write wrote it")
 
 
 def tuned_verb(options: argparse.Namespace) -> int:
-    """Print the table; 1 when something differs or did not measure, else 0."""
-    found = list(rows(evaluate(open_run(options.run)), read(options.predictions)))
+    """Print the tables; 1 when something differs, does not hold or did not measure, else 0."""
+    results = evaluate(open_run(options.run))
+    claims = proof.claims(results)
+    if options.predictions is None and not claims:
+        raise BadRunError(f"{options.run}: nothing in it was tuned; expected a run of what tune --write has written")
+    held = options.predictions is None or _beside(results, options.predictions)
+    if claims:
+        print("\n".join(proof_page.lines(claims)))
+        print(f"\n{proof_page.headline(claims)}")
+    return 0 if held and all(one.holds for one in claims) else 1
+
+
+def _beside(results: Results, path: Path) -> bool:
+    """Print the predictions beside the run; whether none differs and some agree."""
+    found = list(rows(results, read(path)))
     print("\n".join(table(found)))
     bad = [row for row in found if row.verdict not in {"agrees", "too noisy"}]
     count = sum(row.verdict == "agrees" for row in found)
-    print(f"\n{count} of {len(found)} predictions agree with the live run; {len(bad)} do not")
-    return 1 if bad or not count else 0
+    print(f"\n{count} of {len(found)} predictions agree with the live run; {len(bad)} do not\n")
+    return bool(count) and not bad
 
 
 def read(path: Path) -> Mapping[str, Any]:

@@ -45,8 +45,9 @@ resources.csv
 run.json
     ``format, name, started, finished`` (UTC)``, command, seed, git {revision, dirty}, machine {...}, versions {...},
     clock {...}, transports {name: {label, specification, pulls}}, experiments {name: {title, question, axes, expect,
-    target}}`` (where there is one)``, floor {transport: {...}}`` (null: not wanted)``, resumed [{at, command, git,
-    differs [..]}], gave_way [..]`` (what of the experiments did, to a target)``, cells [...]``. A cell::
+    target, tuned}}`` (where there is one; tuned: what a tuner was asked, and recommends)``, floor {transport: {...}}``
+    (null: not wanted)``, resumed [{at, command, git, differs [..]}], gave_way [..]`` (what of the experiments did, to a
+    target)``, cells [...]``. A cell::
 
         id, experiment, cell, repeat, transport, seed, settings {dotted key: value}, role ("measure" | "reference"),
         status ("done" | "failed" | "skipped" | "pending"), why,

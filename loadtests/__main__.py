@@ -6,6 +6,7 @@ Exit codes: 0 all cells done, 1 some cell failed, 2 bad input (one clear line on
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import signal
 import subprocess
@@ -149,7 +150,7 @@ def _run(given: argparse.Namespace) -> tuple[Path, bool]:
         return runner.go_on(Path(given.resume), command=command)
     experiments = _experiments(given)
     expectations.refuse_mistaken(experiments)
-    name = "-".join(one.name for one in experiments) if given.names else given.suite
+    name = given.name or ("-".join(one.name for one in experiments) if given.names else given.suite)
     return runner.run(name, experiments, Path(given.out), command=command, with_floor=not given.no_floor)
 
 
@@ -159,6 +160,7 @@ _PLANNED: dict[str, tuple[str, object]] = {
     "set": ("--set", []),
     "transports": ("--transports", None),
     "out": ("--out", "results"),
+    "name": ("--name", None),
     "no_floor": ("--no-floor", False),
     "target": ("--target", None),
     "tcp": ("--tcp", None),
@@ -220,6 +222,7 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument(
             "--out", default="results", metavar="DIR", help="where the run's folder goes (default: results)"
         )
+        one.add_argument("--name", type=_folder_name, help="what the run is called (default: after its experiments)")
         if name == "bench":
             one.add_argument("--junit", metavar="FILE", help="write the verdict there as JUnit XML too")
         one.add_argument(
@@ -241,6 +244,13 @@ def _parser() -> argparse.ArgumentParser:
     checks.add_argument("--login-file", metavar="FILE", help="the user:passcode its STOMP asks for")
     command("floor").add_argument("--transports", metavar="A,B", help="only these (default: all)")
     return parser
+
+
+def _folder_name(text: str) -> str:
+    """Accept what is a folder's name on every file system."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.=-]{0,99}", text):
+        raise argparse.ArgumentTypeError(f"{text!r}, expected letters, digits and _ . = - (at most 100)")
+    return text
 
 
 def _choosing(parser: argparse.ArgumentParser) -> None:

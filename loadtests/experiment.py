@@ -13,7 +13,7 @@ import functools
 import itertools
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,13 @@ from loadtests.settings import (
     ANYWHERE,
     SECTIONS,
     TOP,
+    TUNED,
     InputError,
     Key,
     Value,
     accept,
     did_you_mean,
+    expectation,
     section_names,
     sections,
     show,
@@ -39,8 +41,8 @@ SUITES = ("default", "full", "smoke")
 """``default`` is every experiment with its plain values, but for those that say ``default = false``; another suite, the
 experiments with a table of its name."""
 
-_FREE = ("expect", "target")
-"""Tables whose keys are metrics and transports."""
+_FREE = ("expect", "target", "tuned")
+"""Tables that are no settings of a cell: what is expected, whom it is measured against, which question it answers."""
 
 _FILES = {name for keys in SECTIONS.values() for name, key in keys.items() if key.file}
 
@@ -61,6 +63,7 @@ class Experiment:
     """One question. ``values`` holds each dotted key's values in order; ``also`` are the grids beside that one.
 
     ``axes`` names the keys written as a list, and those in which one of ``also`` differs.
+    ``tuned`` is what a tuner was asked and has recommended (``settings.TUNED``); nothing here reads it.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Experiment:
     expect: Mapping[str, str]
     target: Mapping[str, str]
     also: tuple[Grid, ...] = ()
+    tuned: Mapping[str, Value] = field(default_factory=dict)
 
     @property
     def grids(self) -> tuple[Grid, ...]:
@@ -260,6 +264,7 @@ def _experiment(
         axes=tuple(axes),
         expect=_texts(file, "expect", _METRIC, _of_transports(file, free["expect"])),
         target=_targets(file, free["target"]),
+        tuned=_tuned(file, free["tuned"]) if "tuned" in document else {},
         also=tuple(also),
     )
 
@@ -357,3 +362,13 @@ def _targets(file: str, table: Mapping[str, Any]) -> dict[str, str]:
     for name, value in texts.items():
         target.check_address(f"{file}: target.", name, value)
     return texts
+
+
+def _tuned(file: str, table: Mapping[str, Any]) -> dict[str, Value]:
+    """Read what was asked and recommended; a table that is there says at least what was asked."""
+    _refuse_unknown(file, "tuned.", table, TUNED)
+    for name in ("rate_hz", "p95_s"):
+        if name not in table:
+            raise InputError(f"{file}: tuned.{name} is missing, expected {expectation(TUNED[name])}")
+    found = {name: _one(file, f"tuned.{name}", key, table.get(name)) for name, key in TUNED.items()}
+    return {name: value for name, value in found.items() if value is not None}

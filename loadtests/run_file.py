@@ -160,4 +160,5 @@ def _experiment(experiment: Experiment) -> dict[str, Any]:
         "seed": experiment.seed,
         "repeats": experiment.repeats,
         **({"target": dict(experiment.target)} if experiment.target else {}),
+        **({"tuned": dict(experiment.tuned)} if experiment.tuned else {}),
     }

@@ -132,6 +132,20 @@ SECTIONS: dict[str, dict[str, Key]] = {
     },
 }
 
+TUNED: dict[str, Key] = {
+    "rate_hz": Key(float, None, "events a second of each client", 1e-9, 1e6),
+    "p95_s": Key(float, None, "how late is too late for 95 % of them", 1e-6, 1e9),
+    "scale": Key(float, 1.0, "how many of the asker's seconds pass in one of this run", 1e-6, 1e9),
+    "transit_s": Key(float, 0.0, "from the server to a client, service included", 0, 1e6),
+    "round_trip_s": Key(float, 0.0, "from asking to the answer, service included", 0, 1e6),
+    "interval_s": Key(float, None, "the poll interval that was recommended", 1e-6, 1e9),
+    "hold_s": Key(float, None, "the hold that was recommended", 1e-6, 1e9),
+    "hold_most_s": Key(float, None, "the longest hold that is safe", 1e-6, 1e9),
+}
+"""What a table ``[tuned]`` says, in the asker's time: the question this experiment answers, and what was recommended.
+
+It is kept in run.json for the report and changes nothing that is measured."""
+
 
 def client_keys(transport: Transport) -> dict[str, Key]:
     """Return the keys of the transport's client section, read off the client's ``Options``."""

@@ -282,3 +282,29 @@ def test_a_file_is_named_from_where_its_name_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "here")
     assert experiment.read(path).values["load.token_file"] == (str(tmp_path / "token"),)
     assert experiment.read(path, assignments=["load.token_file=other"]).values["load.token_file"] == ("other",)
+
+
+def test_what_a_tuner_was_asked_and_recommends_is_kept_and_changes_nothing(tmp_path):
+    table = "\n[tuned]\nrate_hz = 0.5\np95_s = 2\ninterval_s = 2.1\n"
+    one, plain = (experiment.read(write(tmp_path, PLAIN + text)) for text in (table, ""))
+    assert one.tuned == {
+        "rate_hz": 0.5, "p95_s": 2.0, "scale": 1.0, "transit_s": 0.0, "round_trip_s": 0.0, "interval_s": 2.1,
+    }  # fmt: skip
+    assert plain.tuned == {}
+    assert cells(one) == cells(plain)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[tuned]\n", "x.toml: tuned.rate_hz is missing, expected a number from 1e-09 to 1000000"),
+        ("[tuned]\nrate_hz = 1", "x.toml: tuned.p95_s is missing, expected a number from 1e-06 to 1000000000"),
+        ("[tuned]\nrate_hz = 1\np95_s = -1", "x.toml: tuned.p95_s = -1, expected a number from 1e-06 to"),
+        ("[tuned]\nrate = 1", "x.toml: tuned.rate is not a key that exists; did you mean rate_hz?"),
+        ("tuned = 3", "x.toml: tuned = 3, expected a table: [tuned]"),
+    ],
+)
+def test_a_mistaken_table_of_the_tuners_is_one_line(tmp_path, text, message):
+    with pytest.raises(InputError) as caught:
+        experiment.read(write(tmp_path, f'transports = ["sse"]\n{text}', "x.toml"))
+    assert str(caught.value).startswith(message)

@@ -108,6 +108,14 @@ def test_a_run_is_named_after_its_experiments_or_its_suite(ran, capsys):
     assert "results: results/x" in capsys.readouterr().out
 
 
+def test_a_run_may_be_given_a_name(ran, capsys):
+    assert module.main(["run", "fan_out", "hold_timeout", "--name", "mine"]) == 0
+    assert ran[0][0] == "mine"
+    with pytest.raises(SystemExit):
+        module.main(["run", "fan_out", "--name", "../x"])
+    assert "expected letters, digits and _ . = -" in capsys.readouterr().err
+
+
 def test_a_failed_cell_is_exit_code_1(ran):
     assert module.main(["run", "poll_interval"]) == 1
 
@@ -123,6 +131,7 @@ def test_a_run_is_gone_on_with_as_it_was_planned(ran, monkeypatch, capsys):
         (["--no-floor"], "--no-floor"),
         (["--suite", "full"], "--suite"),
         (["--out", "elsewhere"], "--out"),
+        (["--name", "mine"], "--name"),
     ):
         assert module.main(["bench", "--resume", "results/x", *beside]) == 2
         assert capsys.readouterr().err == f"--resume results/x: it is finished as it was planned; leave out {word}\n"

@@ -39,6 +39,13 @@ def test_every_cell_is_listed_as_pending_from_the_start(tmp_path):
     assert content["cells"][0]["settings"]["load.subscribers"] == 3
 
 
+def test_what_a_tuner_recommends_is_in_the_document(tmp_path):
+    text = fakes.TOML + "[tuned]\nrate_hz = 0.5\np95_s = 2\nhold_s = 30\n"
+    one = fakes.read(tmp_path, text)
+    content = run_file.document("tiny", [one], cells(one), "", NOW)
+    assert content["experiments"]["tiny"]["tuned"]["hold_s"] == 30.0
+
+
 def test_saving_replaces_the_whole(tmp_path):
     run_file.save(tmp_path, {"a": 1, "b": "x" * 1000})
     run_file.save(tmp_path, {"a": 2})
