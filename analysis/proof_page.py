@@ -109,7 +109,7 @@ def meaning() -> str:
     return (
         "Each row is a question put to the tuner, and its answer run for real amid a grid of other settings. Time was "
         "scaled down: one second of the run stands for the seconds given, events come as much more often, and every "
-        "figure is scaled back. A setting holds when its measured p95 meets the goal within its 95 % interval (which is no "
+        "figure is scaled back. A setting holds when its measured p95 meets the goal within its 95 % interval (no "
         f"wider than ±{SHARP:.0%} of the goal), and when no setting of the grid that may meet it too, and is safe, "
         f"needs {TOLERANCE:.0%} fewer requests or costs {TOLERANCE:.0%} less in server CPU and bytes sent."
     )

@@ -22,8 +22,6 @@ from loadtests import experiment
 from tests.analysis.made_up_costs import made_up
 from tests.analysis.tuned_run import RIGHT_S, tuned_run
 
-INTERVAL = "polling.interval_s"
-
 
 def written(tmp_path, situation, goals, trace=None):
     path, beside = tune_write.write(answer(Asked(situation, goals, made_up(), PRICES, trace)), tmp_path / "tuned.toml")
@@ -169,52 +167,7 @@ def test_a_sidecar_that_is_none(text, tmp_path):
         tuned.read(tmp_path / "none.json")
 
 
-# A grid around it -------------------------------------------------------------------------------------------------
-
-
-def test_a_grid_around_the_answer_and_what_was_asked(tmp_path):
-    found = answer(Asked(Situation(0.5, rtt_s=0.06), Goals({0.95: 2.0}), made_up(), PRICES, tls="1.3"))
-    path, _ = tune_write.write(found, tmp_path / "tuned.toml", grid=True)
-    read = experiment.read(path)
-    interval_s, scale = 1.97 / 0.95, 1.97 / 0.95 / 0.5
-    assert read.values["polling.interval_s"] == pytest.approx([0.5 * share for share in tune_write.AROUND[INTERVAL]])
-    assert read.values["long_polling.hold_s"] == (pytest.approx(30 / scale),)  # 15 events a hold: any longer is alike
-    assert read.tuned == {
-        "rate_hz": 0.5, "p95_s": 2.0, "scale": pytest.approx(scale, rel=1e-5), "transit_s": 0.03, "round_trip_s": 0.06,
-        "interval_s": pytest.approx(interval_s, rel=1e-5), "hold_s": 30.0, "hold_most_s": 30.0,
-    }  # fmt: skip
-    assert read.values["tls"] == ("1.3",)
-    assert read.title == "Tuned for 0.5 events/s, p95 2 s"
-    slow = answer(Asked(Situation(0.1, rtt_s=0.06, proxy_s=20.0), Goals({0.95: 2.0}), made_up(), PRICES))
-    path, _ = tune_write.write(slow, tmp_path / "slow.toml", grid=True)
-    read = experiment.read(path)
-    assert len(read.values["long_polling.hold_s"]) == 5
-    assert read.tuned["hold_most_s"] == 16.0
-
-
-def test_one_topic_for_all_where_that_was_asked(tmp_path):
-    found = answer(Asked(Situation(0.5), Goals({0.95: 2.0}), made_up(), PRICES, shared=True))
-    path, _ = tune_write.write(found, tmp_path / "tuned.toml")
-    read = experiment.read(path)
-    assert read.values["feed.topics"] == (1,)
-    assert read.values["load.subscribers"] == (tune_write.SHARED_MOST,)
-    assert read.values["polling.interval_s"] == (pytest.approx(0.5),)
-
-
-def test_what_cannot_be_judged_is_not_said_to_be(tmp_path):
-    """A mean, a trace or round trips that vary have no grid, and no table either."""
-    for situation, goals in (
-        (Situation(0.5), Goals({"mean": 2.0})),
-        (Situation(0.5), Goals({0.95: 2.0, 0.99: 3.0})),
-        (Situation(0.5, rtt_spread=0.5), Goals({0.95: 2.0})),
-    ):
-        asked = Asked(situation, goals, made_up(), PRICES)
-        with pytest.raises(BadRunError, match="--grid: expected --rate and --p95 alone"):
-            tune_write.refuse_grid(asked, tmp_path / "x.toml")
-    with pytest.raises(BadRunError, match="--grid: expected --write TOML with it"):
-        tune_write.refuse_grid(Asked(Situation(0.5), Goals({0.95: 2.0}), made_up(), PRICES), None)
-    _, toml, _ = written(tmp_path, Situation(0.5), Goals({"mean": 2.0}))
-    assert "tuned" not in toml
+# By what it says of itself ----------------------------------------------------------------------------------------
 
 
 def test_a_run_says_of_itself_whether_its_settings_hold(tmp_path, capsys):
