@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analysis import style
 from analysis.charts import Chart, Picture
@@ -27,14 +27,16 @@ from analysis.prose import Estimate, listing
 from analysis.style import Look, Tag
 
 _MARKS = "os^Dv"  # by goal among the workloads of one rate
+_FAN = 0.02  # how wide the dots of all workloads at one setting lie side by side
 
 
 @dataclass(frozen=True, slots=True)
 class _Curve:
-    """A claim that has a grid, and how it is drawn."""
+    """A claim that has a grid, and how it is drawn: ``aside`` by a hair, so that none hides another."""
 
     claim: Claim
     look: Look
+    aside: float
 
 
 def draw(found: Sequence[Claim]) -> Iterator[Picture]:
@@ -60,7 +62,8 @@ def _curves(found: Sequence[Claim]) -> list[_Curve]:
     for one in sorted(found, key=lambda one: (one.question.rate_hz, one.question.p95_s)):
         rate = one.question.rate_hz
         place = sum(curve.claim.question.rate_hz == rate for curve in curves)
-        curves.append(_Curve(one, Look(to_hex(shades[rates.index(rate)]), _MARKS[place % len(_MARKS)])))
+        look = Look(to_hex(shades[rates.index(rate)]), _MARKS[place % len(_MARKS)])
+        curves.append(_Curve(one, look, _FAN * (len(curves) - (len(found) - 1) / 2) / len(found)))
     return curves
 
 
@@ -71,8 +74,8 @@ def _intervals(curves: Sequence[_Curve]) -> Drawn:
     """Left: how late, of what was asked. Right: what it costs, of what the recommended interval costs."""
     title, sentence = _interval_words(curves)
     subtitle = (
-        f"{_count(curves)}, each measured on a grid of intervals around the one recommended (1.0). Dots: measured,"
-        " bars: 95 % intervals; lines: closed forms."
+        f"{_count(curves)}, each measured on a grid around the one recommended. Dots: measured, with 95 %"
+        " intervals; lines: closed forms."
     )
     figure, (fresh, dear) = style.frame(title, subtitle, panels=2, height_in=4.9, notes=_notes(curves))
     shares = [point.share for curve in curves for point in curve.claim.points]
@@ -87,14 +90,15 @@ def _intervals(curves: Sequence[_Curve]) -> Drawn:
     fresh.annotate(
         "later than asked", (0.02, 0.97), xycoords="axes fraction", va="top", color=style.MUTED, weight="bold"
     )
-    dear.set_title("requests, of those at the recommended interval")
+    dear.set_title("cost, of that at the recommended interval")
     dear.axvspan(1.0, max(shares) + 0.03, color=style.BAND, zorder=0, linewidth=0)
     _say(dear, "later than asked", 0.98)
     for curve in curves:
         _interval_curve(fresh, dear, curve)
-    fresh.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    dear.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    fresh.yaxis.set_major_formatter(_PERCENT)
+    dear.yaxis.set_major_formatter(_PERCENT)
     _key(fresh, curves)
+    _costs(dear, curves)
     return Drawn(figure, title, sentence, table([curve.claim for curve in curves]))
 
 
@@ -104,10 +108,15 @@ def _interval_curve(fresh: Axes, dear: Axes, curve: _Curve) -> None:
     model = [EXPECTED[claim.knob.transport](claim.question, share * claim.recommended_s) for share in x]
     fresh.plot(x, [one.p95_s / claim.question.p95_s for one in model], color=look.colour, linewidth=1, zorder=2)
     dear.plot(x, [one.requests_hz / claim.expected.requests_hz for one in model], color=look.colour, linewidth=1)
+    slope, intercept, _ = claim.line
+    price = intercept + slope * np.array([one.requests_hz for one in model])
+    at_the_recommended = intercept + slope * claim.expected.requests_hz
+    dear.plot(x, price / at_the_recommended, color=look.colour, linewidth=1, linestyle=(0, (3, 2)), zorder=2)
     for point in claim.points:
         if point.p95_s.known:
-            style.dot(fresh, point.share, _relative(claim, point), look, ok=point.counts)
-            style.dot(dear, point.share, Estimate(_requests(claim, point)), look, ok=point.counts)
+            at = point.share + curve.aside
+            style.dot(fresh, at, _relative(claim, point), look, ok=point.counts)
+            style.dot(dear, at, Estimate(_requests(claim, point)), look, ok=point.counts)
 
 
 def _relative(claim: Claim, point: Point) -> Estimate:
@@ -122,10 +131,11 @@ def _interval_words(curves: Sequence[_Curve]) -> tuple[str, str]:
     found = [curve.claim for curve in curves]
     proven = sum(one.verdict == HOLDS for one in found)
     worst = max((abs(_relative(one, one.point).value - 1) for one in found if one.point), default=math.nan)
-    over = [one.requests_over for one in found if math.isfinite(one.requests_over)]
+    most = max((one.requests_over for one in found if math.isfinite(one.requests_over)), default=math.nan)
+    fewer = f"more than {100 * most:.1f} % fewer" if most > 0 else "fewer"
     sentence = (
         f"At the recommended interval the measured p95 is within {100 * worst:.1f} % of the goal in every workload, and"
-        f" no interval that may meet the goal needs more than {100 * max(over, default=math.nan):.1f} % fewer requests."
+        f" no other that may meet the goal needs {fewer} requests."
         " To the right of it events come too late, to the left each per cent fresher costs a per cent of requests."
     )
     if proven == len(found):
@@ -165,7 +175,7 @@ def _holds(curves: Sequence[_Curve]) -> Drawn:
         axes.plot(x, np.array(model) / claim.expected.requests_hz, color=look.colour, linewidth=1.2, zorder=2)
         for point in claim.points:
             style.dot(axes, point.share, Estimate(_requests(claim, point)), look, ok=point.counts)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_formatter(_PERCENT)
     axes.set_ylim(0, axes.get_ylim()[1])
     style.tag_right(axes, [_hold_tag(curve) for curve in curves], height_in=4.0)
     return Drawn(figure, title, sentence, table([curve.claim for curve in curves]))
@@ -199,6 +209,17 @@ def _hold_words(curves: Sequence[_Curve]) -> tuple[str, str]:
 
 
 # Both -----------------------------------------------------------------------------------------------------------
+
+
+_PERCENT = FuncFormatter(lambda value, _position: f"{100 * value:.0f} %")
+
+
+def _costs(axes: Axes, curves: Sequence[_Curve]) -> None:
+    """Tell the two costs apart, where both were measured."""
+    said = ["dots and line: requests"]
+    if any(math.isfinite(curve.claim.line[0]) for curve in curves):
+        said.append("dashed: server CPU\nand bytes sent")
+    axes.annotate("\n".join(said), (0.03, 0.04), xycoords="axes fraction", color=style.MUTED, linespacing=1.35)
 
 
 def _all(count: int) -> str:

@@ -54,7 +54,7 @@ class Size:
 
 
 ALONE = Size(2500.0, (20, 300), (12.0, 12.0), 0)
-GRID = Size(2000.0, (20, 1000), (5.0, 12.0), 6000)  # many cells: each no longer than a p95 to 1 % needs
+GRID = Size(2000.0, (20, 1000), (5.0, 11.0), 6000)  # many cells: each no longer than a p95 to 1 % needs
 
 
 @dataclass(frozen=True, slots=True)
