@@ -1,7 +1,7 @@
 """A server that keeps just enough of the wire contract for the runner's tests: READY, PUT /feed, GET /stats.
 
 Its one argument says how it misbehaves: ``dies`` after the feed was set, ``silent`` never gets ready, ``broken`` ends
-at once.
+at once. With ``tls`` it says that it has a throw-away certificate (and speaks plain HTTP all the same).
 """
 
 from __future__ import annotations
@@ -44,5 +44,7 @@ server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 if MODE == "silent":
     time.sleep(60)
 url = f"http://127.0.0.1:{server.server_port}"
-print(json.dumps({"ready": True, "pid": os.getpid(), "http": url, "tcp": None, "transports": ["sse"]}), flush=True)
+tls = {"versions": ["1.3"], "ca_file": "/nowhere/authority.pem"} if MODE == "tls" else None
+said = {"ready": True, "pid": os.getpid(), "http": url, "tcp": None, "tls": tls, "transports": ["sse"]}
+print(json.dumps(said), flush=True)
 server.serve_forever()

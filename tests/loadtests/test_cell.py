@@ -65,6 +65,20 @@ def test_a_cell_leaves_its_rows_its_resources_and_its_record(tiny):
     json.dumps(record)
 
 
+def test_a_throw_away_authority_is_trusted_but_not_written_down(tiny):
+    cell, record, folder = tiny
+    trusted = []
+
+    def verify(_transport, access):
+        trusted.append(access.ca_file)
+        return fakes.verified(_transport, access)
+
+    measure(cell, record, folder, CPUS, fakes.programs("tls", verify=verify))
+    assert trusted == ["/nowhere/authority.pem"]
+    assert record["server"]["ready"]["tls"] == {"versions": ["1.3"]}
+    assert "authority.pem" not in json.dumps(record)
+
+
 def test_resources_are_sampled_at_every_mark(tiny):
     cell, record, folder = tiny
     measure(cell, record, folder, CPUS, fakes.programs())
