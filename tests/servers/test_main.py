@@ -1,3 +1,4 @@
+import asyncio
 import gc
 import json
 import os
@@ -69,6 +70,17 @@ def test_main_serves_until_it_is_told_to_end(here, monkeypatch):
     monkeypatch.setattr(program, "print", ready, raising=False)
     assert program.main() == 0
     assert said == [(["polling"], True)]
+
+
+def test_ctrl_c_is_a_clean_end_where_a_loop_takes_no_signals(here, monkeypatch, capsys):
+    def unable(*_):
+        raise NotImplementedError  # as on Windows: Ctrl-C then is a KeyboardInterrupt
+
+    here("polling", "--port", "0")
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "add_signal_handler", unable)
+    monkeypatch.setattr(program, "print", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT), raising=False)
+    assert program.main() == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_main_says_in_one_line_why_it_cannot_serve(here, capsys):

@@ -1,3 +1,4 @@
+import contextlib
 import json
 
 import pytest
@@ -239,5 +240,25 @@ def test_replay_waits_for_a_slow_reader_instead_of_dropping_it(monkeypatch):
                 data += await client.reader.read(1 << 20)
             assert data.count(b"\nid: ") == 1501
             assert not server.site.counters.drops
+
+    run(test)
+
+
+def test_a_replay_that_the_log_overtakes_is_cut_and_counted(monkeypatch):
+    async def test():
+        flags = ("--log-events", "10", "--queue-bytes", str(4 << 20))
+        async with serving(monkeypatch, "sse", *flags) as server:
+            for _ in range(10):  # more than the kernel's buffers and half of the queue hold
+                server.site.feed.publish("own", "x" * (1 << 20))
+            client = await server.client()
+            client.send("GET", "/sse/own?after=0")
+            await client.head()
+            client.writer.transport.pause_reading()
+            server.publish(10)  # what is missing of the replay has left the log
+            client.writer.transport.resume_reading()
+            with contextlib.suppress(ConnectionResetError):
+                assert b"id: 11\n" not in await client.rest()
+            assert server.site.counters.drops == {"overtaken": 1}
+            assert live(server) == 0
 
     run(test)

@@ -39,7 +39,7 @@ class Entry:
 
     ``sends`` is bytes, or pieces of it with pauses in seconds between them. ``answer`` is a regular expression for the
     beginning of what comes back; ``closes`` says that the server then ends the connection. ``counted`` is the reason
-    under which ``/stats`` must have it. ``reads`` is False for a client that takes nothing until it has waited.
+    under which ``/stats`` must have it. ``reads`` is False for a client that takes nothing until it has been counted.
     """
 
     name: str
@@ -208,9 +208,9 @@ def read_all(sock: socket.socket, enough: Callable[[bytes], bool] = lambda _: Fa
     return data
 
 
-def play(entry: Entry, address: tuple[str, int]) -> str:
+def play(entry: Entry, under: Server) -> str:
     """Be that client; returns what is wrong with how it was treated, "" when nothing is."""
-    with socket.create_connection(address, timeout=PATIENCE_S) as sock:
+    with socket.create_connection(under.ports[entry.port], timeout=PATIENCE_S) as sock:
         for piece in (entry.sends,) if isinstance(entry.sends, bytes) else entry.sends:
             if isinstance(piece, float):
                 time.sleep(piece)
@@ -219,8 +219,8 @@ def play(entry: Entry, address: tuple[str, int]) -> str:
                 sock.sendall(piece)
             except OSError:  # refused before it has sent all, or nobody takes more
                 break
-        if not entry.reads:
-            time.sleep(2.5)
+        if not entry.reads:  # how soon what it leaves unread fills every buffer is for the machine to say
+            until(lambda: entry.counted in under.ask("/stats")["drops"], f"{entry.name} to be counted", look_s=0.1)
         expected = re.compile(entry.answer, re.DOTALL)
         enough = (lambda _: False) if entry.closes else (lambda data: expected.match(data) is not None)
         try:
@@ -264,7 +264,7 @@ def run(
         crowd.start()
         until(lambda: all(one.seqs for one in crowd.subscribers), "every subscriber to have an event")
         with ThreadPoolExecutor(len(table)) as pool:
-            wrong = "\n".join(filter(None, pool.map(lambda entry: play(entry, under.ports[entry.port]), table)))
+            wrong = "\n".join(filter(None, pool.map(lambda entry: play(entry, under), table)))
         with flood(under.ports[port]) as silent:
             assert int(silent.stdout.readline()) == 10_000
         stats = under.ask("/stats")
@@ -283,9 +283,9 @@ def run(
         return stats
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
+def until(condition: Callable[[], bool], what: str, look_s: float = 0.01) -> None:
     """Wait for something that must happen."""
     end = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < end, f"waited {PATIENCE_S} s for {what}"
-        time.sleep(0.01)
+        time.sleep(look_s)
