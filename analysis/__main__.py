@@ -133,9 +133,10 @@ def lines(results: Results) -> Iterator[str]:
         title = results.run.experiments.get(str(experiment), {}).get("title")
         yield f"\n{title or str(experiment)}"
         yield from _table(cells.to_dict("records"), shown)
-    if len(results.agreement):
-        counts = results.agreement["verdict"].value_counts()
-        yield "\nmodel and measurement: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    for what, found in (("model", results.agreement), ("simulator", results.replayed)):
+        if len(found):
+            counts = found["verdict"].value_counts()
+            yield f"\n{what} and measurement: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     for gate in results.gates:
         says = "holds" if gate.holds else f"DOES NOT HOLD: {gate.why}"
         says += ", but the bound lies within its interval" if gate.holds and gate.close else ""

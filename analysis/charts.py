@@ -19,6 +19,7 @@ from analysis import style
 from analysis.charts_cost import connection, per_event
 from analysis.charts_frontier import frontier
 from analysis.charts_latency import crowd, percentiles
+from analysis.charts_state import distance, latest_state
 from analysis.charts_sweeps import hold_timeout, poll_interval
 from analysis.charts_upstream import upstream
 from analysis.frames import Drawn, Frames, from_server, has, plain_text
@@ -29,6 +30,7 @@ class Chart:
     """A chart: its name (a part of the file's), question, needed columns and function.
 
     ``secure``: it draws cells over TLS beside those without, which the others leave out.
+    ``simulated``: no cell is in it, it stands beside the simulator's own table.
     ``whole_run``: it sees all experiments at once and is drawn once. ``published``: it is about what subscribers
     publish, and the others are not: their bytes and times are of deliveries alone. ``secure``: it draws cells over TLS
     beside those without; the others leave them out.
@@ -41,6 +43,7 @@ class Chart:
     whole_run: bool = False
     secure: bool = False
     published: bool = False
+    simulated: bool = False
 
 
 CHARTS: tuple[Chart, ...] = (
@@ -59,6 +62,12 @@ CHARTS: tuple[Chart, ...] = (
         "poll_interval", "What does the poll interval buy?", ("polling.interval_s", "delivery_ms_mean"), poll_interval
     ),
     Chart(
+        "latest_state",
+        "Of a state that is overwritten, what is seen?",
+        ("polling.mode", "polling.interval_s", "delivery_ms_mean"),
+        latest_state,
+    ),
+    Chart(
         "hold_timeout",
         "What does the hold buy, and what does a gap cost?",
         ("long_polling.hold_s", "delivery_ms_mean"),
@@ -72,6 +81,14 @@ CHARTS: tuple[Chart, ...] = (
         secure=True,
     ),
     Chart("connection", "What does a connection cost?", ("idle_bytes_per_minute",), connection, secure=True),
+    Chart(
+        "distance",
+        "How far away may a long poller be?",
+        ("long_polling.gap_s", "delivery_ms_mean"),
+        distance,
+        whole_run=True,
+        simulated=True,
+    ),
     Chart("upstream", "How soon is it taken, acknowledged, heard back?", ("echo_ms_p50",), upstream, published=True),
 )
 

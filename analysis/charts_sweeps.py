@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis import models, style
+from analysis import forms, replay, style
 from analysis.charts_latency import NOTHING, NOTHING_TITLE, left_out
 from analysis.frames import (
     Drawn,
@@ -76,26 +76,27 @@ def hold_timeout(frames: Frames, cells: pd.DataFrame) -> Drawn | None:
 
 
 def _polling_curve(frames: Frames, row: Row, x: Floats) -> Curve:
-    round_trip_s = _round_trip_s(frames, row)
-    rate_hz, period_s = real(row.get("feed.rate_hz")), np.asarray(models.fixed_rate_period_s(x, round_trip_s))
-    mean, p95 = (
-        models.polling_mean_s(period_s, round_trip_s / 2),
-        models.polling_quantile_s(0.95, period_s, round_trip_s / 2),
+    round_trip_s, policy = _round_trip_s(frames, row), row.get("polling.policy")
+    period_of = replay.PERIODS.get(policy if isinstance(policy, str) else "fixed_rate")
+    if period_of is None:  # it adapts: no form over the interval alone
+        return _curve(x, forms.NONE)
+    return _curve(x, forms.polling(row, np.asarray(period_of(x, round_trip_s)), round_trip_s / 2))
+
+
+def _curve(x: Floats, found: forms.Forms) -> Curve:
+    """The forms as a curve; what no form speaks of, and what grows without bounds, is NaN and not drawn."""
+    mean_s, p95_s, empty = (
+        np.broadcast_to(np.where(np.isfinite(one), one, np.nan), x.shape)
+        for one in (found.mean_s, found.p95_s, found.empty_ratio)
     )
-    return Curve(
-        x, np.asarray(mean) * 1e3, np.asarray(p95) * 1e3, np.asarray(models.polling_empty_ratio(rate_hz, period_s))
-    )
+    return Curve(x, mean_s * 1e3, p95_s * 1e3, empty)
 
 
 def _hold_curve(frames: Frames, row: Row, x: Floats) -> Curve:
     """δ is what a long poll that is always held takes (the reference cell), G that round trip and the gap."""
     round_trip_s, delta_s = _round_trip_s(frames, row), _delta_s(frames, row)
-    rate_hz, gap_s = real(row.get("feed.rate_hz")), round_trip_s + max(0.0, _number(row.get("long_polling.gap_s"), 0.0))
-    mean = models.long_polling_mean_s(rate_hz, x, gap_s, delta_s)
-    p95 = models.long_polling_quantile_s(0.95, rate_hz, x, gap_s, delta_s)
-    return Curve(
-        x, np.asarray(mean) * 1e3, np.asarray(p95) * 1e3, np.asarray(models.long_polling_empty_ratio(rate_hz, x, gap_s))
-    )
+    gap_s = round_trip_s + max(0.0, _number(row.get("long_polling.gap_s"), 0.0))
+    return _curve(x, forms.long_polling(row, x, gap_s, delta_s))
 
 
 def _number(value: Any, otherwise: float) -> float:
@@ -179,7 +180,7 @@ def _panels(frames: Frames, shown: pd.DataFrame, sweep: Sweep, panels: Sequence[
         _empty_series(right, group, curve, look, sweep.x)
     style.floor_band(left, floor_ms)
     style.tag_right(left, [tag for one in curves for tag in _latency_tags(*one, sweep)], 3.9, 9)
-    style.tag_right(right, [_empty_tag(label, curve, look, sweep) for label, _, curve, look in curves], 3.9, 9)
+    style.tag_right(right, [_empty_tag(*one, sweep) for one in curves], 3.9, 9)
 
 
 def _series(frames: Frames, shown: pd.DataFrame, sweep: Sweep) -> list[tuple[str, pd.DataFrame, Curve, Look]]:
@@ -217,14 +218,19 @@ def _latency_tags(label: str, group: pd.DataFrame, curve: Curve, look: Look, swe
     lead = f"{label}: " if label else ""
     if not mean > 0:
         return [Tag(x, float(group["delivery_ms_mean"].iloc[-1]), f"{lead}mean", look.colour)]
+    if not math.isfinite(p95):
+        return [Tag(x, mean, f"{lead}mean", look.colour)]
     if p95 < mean * 1.15:
         return [Tag(x, mean, f"{lead}mean, p95", look.colour)]
-    formula = f"\n{sweep.formula}" if not label else ""
+    row = rows(group)[0]
+    plain = not (label or forms.is_latest(row) or forms.limit_of(row))
+    formula = f"\n{sweep.formula}" if plain else ""
     return [Tag(x, p95, f"{lead}p95", look.colour), Tag(x, mean, f"{lead}mean{formula}", look.colour)]
 
 
-def _empty_tag(label: str, curve: Curve, look: Look, sweep: Sweep) -> Tag:
-    return Tag(float(curve.x[-1]), float(curve.empty[-1]), label or sweep.empty_formula, look.colour)
+def _empty_tag(label: str, group: pd.DataFrame, curve: Curve, look: Look, sweep: Sweep) -> Tag:
+    at = _number(float(curve.empty[-1]), float(group["empty_ratio"].iloc[-1]))
+    return Tag(float(curve.x[-1]), at, label or sweep.empty_formula, look.colour)
 
 
 def agreement_of(frames: Frames, shown: pd.DataFrame) -> pd.DataFrame:
@@ -259,7 +265,17 @@ def _judgement(verdicts: pd.DataFrame) -> str:
 def _title(shown: pd.DataFrame, sweep: Sweep, verdicts: pd.DataFrame) -> str:
     if not (shown["status"] == "ok").any():
         return NOTHING_TITLE
-    return f"{sweep.law}, {_judgement(verdicts)}"
+    return f"{_law(shown, sweep)}, {_judgement(verdicts)}"
+
+
+def _law(shown: pd.DataFrame, sweep: Sweep) -> str:
+    """What the sweep shows: of a state that is overwritten, and of one event an answer, it is another story."""
+    told = rows(shown)
+    if any(forms.is_latest(row) for row in told):
+        return "What is overwritten is seen fresh or not at all"
+    if any(forms.limit_of(row) for row in told):
+        return "One event an answer makes a queue"
+    return sweep.law
 
 
 def _sentence(shown: pd.DataFrame, sweep: Sweep, verdicts: pd.DataFrame) -> str:
@@ -274,7 +290,7 @@ def _sentence(shown: pd.DataFrame, sweep: Sweep, verdicts: pd.DataFrame) -> str:
         empty = Estimate.of(row, "empty_ratio")
         share = f", and {empty.percent()} of answers are empty" if empty.known else ""
         told.append(f"{where} the mean is {Estimate.of(row, 'delivery_ms_mean').text('ms')}{share}")
-    head = f"{sweep.law}, {_judgement(verdicts)}: {'; '.join(told)}."
+    head = f"{_law(shown, sweep)}, {_judgement(verdicts)}: {'; '.join(told)}."
     return head + _misses(verdicts, sweep)
 
 

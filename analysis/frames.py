@@ -41,6 +41,7 @@ class Frames:
     floor: Mapping[str, Mapping[str, Any]]
     agreement: pd.DataFrame
     latencies: Latencies
+    replayed: pd.DataFrame = field(default_factory=pd.DataFrame)
     looks: dict[str, Look] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -65,6 +66,7 @@ class Frames:
             floor=run.floor,
             agreement=results.agreement,
             latencies=results.latencies_ms,
+            replayed=results.replayed,
         )
 
     def of(self, experiment: str) -> pd.DataFrame:

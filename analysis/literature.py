@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from analysis.costs import Costs, Estimate
 from analysis.demand import HEADER_BYTES, Load, demand, plus, widened
+from analysis.threshold import threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,11 @@ def _held(transport: str, factor: float = 1.0) -> Callable[[Costs], Estimate]:
     return lambda costs: widened(costs.by_transport[transport].held_bytes).times(factor)
 
 
+def _threshold_ms(_: Costs) -> Estimate:
+    found = threshold()
+    return Estimate(1e3 * found.delay_s, 1e3 * found.low_s, 1e3 * found.high_s)
+
+
 PUBLISHED = (
     Published(
         "Grigorik 2013, High Performance Browser Networking, ch. 15", "10,000 clients poll each 60 s", "requests/s",
@@ -118,5 +124,9 @@ PUBLISHED = (
     Published(
         "Centrifugo, MigratoryData", "the same for the 10 M connections that were held", "GB", (139, 310),
         _held("websocket", 10e6 * 1e-9), "as above; extrapolated ten-thousandfold from one Python process",
+    ),
+    Published(
+        "Pimentel & Nickerson 2012", "one-way delay from which long polling of 4 Hz data leaves one transit", "ms",
+        (125, 125), _threshold_ms, "",
     ),
 )  # fmt: skip

@@ -91,6 +91,11 @@ def polling_single_mean_s(rate_hz: Real, period_s: Real, delta_s: Real) -> Real:
     return mean
 
 
+def polling_single_empty_ratio(rate_hz: Real, period_s: Real) -> Real:
+    """Share of empty answers when an answer carries one event, 1 - lambda P: what goes out is what comes in."""
+    return np.maximum(0.0, 1 - np.asarray(rate_hz) * period_s)
+
+
 class Backoff(NamedTuple):
     """What exponential back-off gives: mean latency in s, empty ratio, requests per event."""
 
@@ -139,11 +144,54 @@ def _backoff(rate_hz: float, first_s: float, factor: float, longest_s: float) ->
     return np.array(waits), np.array(reached)
 
 
+# Latest-state polling: an answer carries the newest event, and those before it are missed ----------------------
+
+
 def latest_state_in_step(rate_hz: Real, period_s: Real, delta_s: Real) -> Real:
     """Share of time a latest-state poller shows the newest event: e^(-lambda delta) (1 - e^(-lambda P))/(lambda P)."""
-    expected = np.asarray(rate_hz) * period_s
-    shown: Real = np.exp(-np.asarray(rate_hz) * delta_s) * -np.expm1(-expected) / expected
+    shown: Real = np.exp(-np.asarray(rate_hz) * delta_s) * latest_state_unique(rate_hz, period_s)
     return shown
+
+
+def latest_state_unique(rate_hz: Real, period_s: Real) -> Real:
+    """Share of the events that a latest-state poller sees, (1 - e^(-lambda P))/(lambda P): one a full poll."""
+    expected = np.asarray(rate_hz) * period_s
+    seen: Real = -np.expm1(-expected) / expected
+    return seen
+
+
+def latest_state_mean_s(rate_hz: Real, period_s: Real, delta_s: Real) -> Real:
+    """Mean latency of the events seen, delta + 1/lambda - P/(e^(lambda P) - 1): a poll's newest are young."""
+    return delta_s + 1 / np.asarray(rate_hz) - period_s / np.expm1(np.asarray(rate_hz) * period_s)
+
+
+def latest_state_quantile_s(q: Real, rate_hz: Real, period_s: Real, delta_s: Real) -> Real:
+    """Quantile q of the same, an exponential cut off at P: delta - ln(1 - q (1 - e^(-lambda P)))/lambda."""
+    rate = np.asarray(rate_hz)
+    latency: Real = delta_s - np.log1p(q * np.expm1(-rate * period_s)) / rate
+    return latency
+
+
+def latest_state_unique_constant(publish_period_s: Real, period_s: Real) -> Real:
+    """Share of a constant publisher's events that are seen, min(1, tau/P) (Bozdag, Mesbah & van Deursen 2009)."""
+    return np.minimum(1.0, publish_period_s / np.asarray(period_s))
+
+
+def latest_state_quantile_constant_s(q: Real, publish_period_s: Real, period_s: Real, delta_s: Real) -> Real:
+    """Quantile q of their latency, delta + q min(P, tau); the mean is half-way: an event is replaced after tau."""
+    return delta_s + q * np.minimum(period_s, publish_period_s)
+
+
+def latest_state_in_step_constant(publish_period_s: Real, period_s: Real, delta_s: Real) -> Real:
+    """Share of time in step with a constant publisher.
+
+    One event each max(P, tau) is seen, delta + U(0, min(P, tau)) after it was due, and is the newest until tau: with
+    m = min(P, tau), (tau - delta - m/2)/max(P, tau) while delta + m <= tau, else (tau - delta)^2/(2 m max(P, tau)).
+    """
+    tau, period = np.asarray(publish_period_s), np.asarray(period_s)
+    wait, cycle, left = np.minimum(tau, period), np.maximum(tau, period), np.maximum(0.0, tau - delta_s)
+    share: Real = np.where(wait <= left, left - wait / 2, left**2 / (2 * wait)) / cycle
+    return share
 
 
 # Long polling: batch answers ----------------------------------------------------------------------------------
@@ -176,7 +224,7 @@ def long_polling_requests_per_event(rate_hz: Real, hold_s: Real, gap_s: Real) ->
     return 1 / (rate_hz * long_polling_cycle_s(rate_hz, hold_s, gap_s))
 
 
-def long_polling_single_mean_s(rate_hz: float, hold_s: float, gap_s: float, delta_s: float) -> float:
+def long_polling_single_mean_s(rate_hz: float, hold_s: Real, gap_s: float, delta_s: float) -> Real:
     """Mean latency when an answer carries one event, a queue served once a gap: unstable from lambda G = 1 on.
 
     delta + lambda G^2/(2 (1 - lambda G)) + phi G/2, where phi is the odds that an idle moment falls into a gap behind
@@ -185,9 +233,25 @@ def long_polling_single_mean_s(rate_hz: float, hold_s: float, gap_s: float, delt
     load = rate_hz * gap_s
     if load >= 1:
         return float("inf")
-    unheard = load * float(np.exp(-rate_hz * hold_s))
-    phi = unheard / (-float(np.expm1(-rate_hz * hold_s)) + unheard)
-    return delta_s + load * gap_s / (2 * (1 - load)) + phi * gap_s / 2
+    unheard = load * np.exp(-rate_hz * np.asarray(hold_s))
+    phi = unheard / (-np.expm1(-rate_hz * np.asarray(hold_s)) + unheard)
+    mean: Real = delta_s + load * gap_s / (2 * (1 - load)) + phi * gap_s / 2
+    return mean
+
+
+def long_polling_single_empty_ratio(rate_hz: float, hold_s: Real, gap_s: float) -> Real:
+    """Share of empty answers when an answer carries one event.
+
+    Holds begin h times a second, last (1 - e^(-lambda H))/lambda and end empty with a = e^(-lambda H); every answer
+    has a gap behind it, so h (1 - a)/lambda = 1 - (lambda + h a) G, and the share is h a/(lambda + h a).
+    """
+    load = rate_hz * gap_s
+    if load >= 1:
+        return 0.0
+    runs_out = np.exp(-rate_hz * np.asarray(hold_s))
+    holds_hz = rate_hz * (1 - load) / (1 - runs_out + runs_out * load)
+    ratio: Real = holds_hz * runs_out / (rate_hz + holds_hz * runs_out)
+    return ratio
 
 
 # Push ---------------------------------------------------------------------------------------------------------

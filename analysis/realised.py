@@ -36,7 +36,7 @@ class Answers(NamedTuple):
     empty: Floats
 
 
-class LongPolling(NamedTuple):
+class Expected(NamedTuple):
     """``answers`` of the window; how long each event waited for a request (0: it met a held one), and its topic."""
 
     answers: Answers
@@ -58,7 +58,7 @@ def polling_answers(schedule: Schedule, period_s: float) -> Answers:
     return Answers(polls, polls - np.bincount(topic, weights=covered.clip(0), minlength=topics) / period_s)
 
 
-def long_polling(schedule: Schedule, hold_s: float, gap_s: float) -> LongPolling:
+def long_polling(schedule: Schedule, hold_s: float, gap_s: float) -> Expected:
     """Follow every topic's client through its cycles, from ``PHASES`` places in its first hold when the feed starts.
 
     The recursion: a request that finds events pending is answered at once, else with the next event, else after H; the
@@ -93,4 +93,4 @@ def long_polling(schedule: Schedule, hold_s: float, gap_s: float) -> LongPolling
         arrival, after = leave + gap_s, seen
         going = arrival < end_s + hold_s + gap_s
         lane, end_of, arrival, after = lane[going], end_of[going], arrival[going], after[going]
-    return LongPolling(Answers(responses / PHASES, empty / PHASES), np.concatenate(waits), np.concatenate(whose))
+    return Expected(Answers(responses / PHASES, empty / PHASES), np.concatenate(waits), np.concatenate(whose))

@@ -11,13 +11,15 @@ import re
 import shlex
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 from markupsafe import Markup, escape
 
-from analysis import charts, charts_proof, proof, proof_page, report_tables, style
+from analysis import charts, charts_proof, proof, proof_page, report_tables, simulated, style
 from analysis.charts import Picture
 from analysis.checks import Caveat
 from analysis.frames import Frames
@@ -42,10 +44,33 @@ def write(results: Results) -> Path:
     found = proof.claims(results)
     drawn = [*charts_proof.draw(found), *charts.draw(proof_page.others(frames, found))]
     pictures = [(picture, inline(charts.save(picture, folder), picture)) for picture in drawn]
+    _tables(results, folder / "tables")
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / "report.html"
     page.write_text(render(results, frames, pictures), encoding="utf-8")
     return page
+
+
+def _tables(results: Results, folder: Path) -> None:
+    """Write the tables that are no chart's: theory and simulator beside measurement, and beside each other."""
+    found = {
+        "theory-measured": results.agreement,
+        "simulator-measured": results.replayed,
+        "simulator-closed_forms": pd.DataFrame([_record(row) for row in _simulated(results)]),
+    }
+    for name, frame in found.items():
+        if len(frame):
+            folder.mkdir(parents=True, exist_ok=True)
+            frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.9g")
+
+
+def _simulated(results: Results) -> tuple[simulated.Row, ...]:
+    """The simulator beside closed forms, where something of the run was held against either."""
+    return simulated.rows() if len(results.replayed) or len(results.agreement) else ()
+
+
+def _record(row: simulated.Row) -> dict[str, Any]:
+    return asdict(row) | {"difference": row.difference, "verdict": row.verdict}
 
 
 def inline(svg: str, picture: Picture) -> Markup:
@@ -88,8 +113,10 @@ def _context(results: Results, frames: Frames, pictures: list[tuple[Picture, Mar
         "proof": [pair for pair in pictures if pair[0].chart in charts_proof.CHARTS],
         "swept": proof_page.swept(tuned),
         "decision": report_tables.decision(proof_page.others(frames, tuned)),
-        "overview": [pair for pair in pictures if not pair[0].experiment and pair[0].chart not in charts_proof.CHARTS],
+        "overview": [pair for pair in pictures if _of_the_run(pair[0].chart, pair[0].experiment)],
+        "distances": [pair for pair in pictures if pair[0].chart.simulated],
         "sections": [_section(results, frames, name, pictures) for name in _experiments(results)],
+        "simulated": report_tables.simulated(_simulated(results)),
         "gates": report_tables.gates(results),
         "faulty": report_tables.faulty(results),
         "caveats": [caveat for caveat in results.caveats if not _place(results, caveat)],
@@ -108,6 +135,11 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def _of_the_run(chart: charts.Chart, experiment: str) -> bool:
+    """Whether a picture is of the run as a whole, and in no section of its own."""
+    return not experiment and not chart.simulated and chart not in charts_proof.CHARTS
+
+
 def _experiments(results: Results) -> list[str]:
     """Experiments of the run's plan, then any that only its cells name."""
     return list(dict.fromkeys([*results.run.experiments, *results.cells["experiment"]]))
@@ -122,6 +154,7 @@ def _section(results: Results, frames: Frames, name: str, pictures: list[tuple[P
         "pictures": [pair for pair in pictures if pair[0].experiment == name],
         "numbers": report_tables.numbers(frames, name),
         "agreement": report_tables.agreement(frames, name),
+        "replayed": report_tables.replayed(frames, name),
         "caveats": [caveat for caveat in results.caveats if _place(results, caveat) == name],
     }
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis import simulated as simulator
 from analysis.frames import Frames, Row, cell_settings, from_server, has, ok, real, rows, side_by_side
 from analysis.metrics import METRICS, UPSTREAM
 from analysis.prose import Estimate, number, size
@@ -166,8 +167,73 @@ def agreement(frames: Frames, experiment: str) -> Table:
         values = [real(row[name]) for name in ("theory", "closed_form", "measured", "half_width", "z", "tolerance")]
         entries = [Entry(_figure(value)) for value in values]
         quantity = f"{row['quantity']} ({row['unit']})" if row["unit"] else str(row["quantity"])
-        verdict = Entry(str(row["verdict"]), kind={"agrees": "good", "differs": "bad"}.get(str(row["verdict"]), ""))
+        verdict = Entry(str(row["verdict"]), kind=_KINDS.get(str(row["verdict"]), ""))
         body.append((Entry(_name(frames, row), kind="name"), Entry(quantity), *entries, verdict))
+    return Table(heads, tuple(body))
+
+
+_QUANTITIES = {
+    "delivery_ms_mean": ("mean", "ms"),
+    "delivery_ms_p95": ("p95", "ms"),
+    "empty_ratio": ("empty ratio", ""),
+    "unique_published": ("seen of published", ""),
+    "in_step": ("in step", "share of time"),
+    "requests_per_event": ("requests per event", ""),
+}
+_KINDS = {"agrees": "good", "differs": "bad"}
+
+
+def replayed(frames: Frames, experiment: str) -> Table:
+    """Simulator beside measurement: a row per cell; of each quantity simulated, measured, and how far apart."""
+    found = frames.replayed
+    found = found[found["experiment"] == experiment] if len(found) else found
+    shown = [name for name in _QUANTITIES if len(found) and name in set(found["quantity"])]
+    heads: list[tuple[str, str]] = [("cell", "")]
+    for name in shown:
+        label, unit = _QUANTITIES[name]
+        heads += [(label, f"simulated{', ' * bool(unit)}{unit}"), ("", "measured"), ("", "difference")]
+    body = []
+    for _, group in found.groupby("cell", sort=False) if shown else ():
+        by_name = {row["quantity"]: row for row in rows(group)}
+        entries = [entry for name in shown for entry in _apart(by_name.get(name))]
+        body.append((Entry(_name(frames, rows(group)[0]), kind="name"), *entries))
+    return Table(tuple(heads), tuple(body))
+
+
+def _apart(row: Row | None) -> tuple[Entry, Entry, Entry]:
+    """Simulated, measured with its half-width, and the difference with its verdict: in %, of a ratio absolute."""
+    if row is None:
+        return Entry(""), Entry(""), Entry("")
+    theory, measured, half = (real(row[name]) for name in ("theory", "measured", "half_width"))
+    verdict = str(row["verdict"])
+    apart = measured - theory
+    said = _signed(100 * apart / theory, " %") if row["unit"] and theory else _signed(apart, "", 3)
+    arm = f"± {_figure(half)}" if math.isfinite(half) else ""
+    return Entry(_figure(theory)), Entry(_figure(measured), arm), Entry(said, verdict, _KINDS.get(verdict, ""))
+
+
+def _signed(value: float, unit: str, digits: int = 1) -> str:
+    return f"{value:+.{digits}f}{unit}".replace("-", "\N{MINUS SIGN}")
+
+
+def simulated(found: Iterable[simulator.Row]) -> Table:
+    """Simulator beside closed forms: a row per quantity of each case."""
+    heads = (
+        ("case", ""), ("settings", ""), ("quantity", ""), ("closed form", "at the realised rate"), ("simulated", ""),
+        ("difference", "3 standard errors"), ("events", ""), ("verdict", "within 1 %"),
+    )  # fmt: skip
+    body, last = [], ("", "")
+    for row in found:
+        label, _ = _QUANTITIES[row.quantity]
+        named = ("", "") if (row.case, row.settings) == last else (row.case, row.settings)
+        last = (row.case, row.settings)
+        apart = Entry(_signed(100 * row.difference, " %", 2), f"± {100 * row.half_width:.2f}")
+        body.append((
+            Entry(named[0], kind="name"), Entry(named[1], kind="text"),
+            Entry(f"{label}{f' ({row.unit})' if row.unit else ''}", kind="text"),
+            Entry(_figure(row.closed)), Entry(_figure(row.simulated)), apart, Entry(f"{row.n:,}"),
+            Entry(row.verdict, kind=_KINDS.get(row.verdict, "")),
+        ))  # fmt: skip
     return Table(heads, tuple(body))
 
 

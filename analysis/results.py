@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import checks, metrics, statistic, uncertainty
-from analysis.agreement import agreement, speaks_of
+from analysis import checks, findings, metrics, statistic, uncertainty
+from analysis.agreement import agreement
 from analysis.checks import Caveat
 from analysis.gates import Gate, gates
 from analysis.load import BadRunError, Cell, Run
 from analysis.measured import Floats, Measured, measure
+from analysis.replay import replay, speaks_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +29,16 @@ class Results:
     """``summary``: a row per cell and repeat (the columns of summary.csv); ``cells``: a row per cell over its repeats.
 
     ``cells`` has ``experiment, cell, repeats, transport, status``, the axes, each metric with ``_low``, ``_high`` and
-    ``_n``, and ``role`` (``measure`` or ``reference``) last. ``agreement`` is theory beside measurement, in the columns
-    ``analysis.agreement.COLUMNS``. A run without cells, or whose gates do not hold, is not ``ok``.
+    ``_n``, and ``role`` (``measure`` or ``reference``) last. ``agreement`` is theory beside measurement,
+    ``replayed`` the simulator beside measurement, both in the columns ``analysis.findings.COLUMNS``. A run without
+    cells, or whose gates do not hold, is not ``ok``.
     """
 
     run: Run
     summary: pd.DataFrame
     cells: pd.DataFrame
     agreement: pd.DataFrame
+    replayed: pd.DataFrame
     gates: tuple[Gate, ...]
     caveats: tuple[Caveat, ...]
 
@@ -85,11 +88,13 @@ def evaluate(run: Run) -> Results:
         caveats += [caveat for m in repeats for caveat in checks.cell_caveats(m)]
         if repeats and speaks_of(group[0]):
             kept[key] = repeats
+    replayed = replay(run, kept)
     return Results(
         run=run,
         summary=metrics.table(run, summary),
         cells=_cells_table(run, cells),
-        agreement=agreement(run, kept),
+        agreement=agreement(run, kept, replayed),
+        replayed=findings.table(kept, replayed),
         gates=tuple(gates(run, cells)),
         caveats=tuple(caveats),
     )

@@ -67,7 +67,8 @@ class Outcome:
     """What became of a schedule: latencies in s of the window's events and the lane of each, answers by lane.
 
     ``cut`` are requests that a proxy ended, which are neither answers nor empty; ``held_s`` is the time in which
-    requests were open at the server, over all lanes, ``client_s`` the window's length times the lanes.
+    requests were open at the server, over all lanes, ``client_s`` the window's length times the lanes. ``in_step_s``
+    is for how long each lane of a pull transport showed the newest event.
     """
 
     latency_s: Floats
@@ -80,6 +81,7 @@ class Outcome:
     held_s: float
     client_s: float
     extra: Mapping[str, float] = field(default_factory=dict)
+    in_step_s: Floats = field(default_factory=lambda: np.empty(0))
 
     @property
     def responses(self) -> int:
@@ -193,7 +195,7 @@ class _Asking:
         self._held_s = 0.0
         self._newest_s = np.full(lanes, np.nan)
         self._since_s = np.full(lanes, np.inf)
-        self._area, self._shown_s = np.zeros(lanes), np.zeros(lanes)
+        self._area, self._shown_s, self._in_step_s = np.zeros(lanes), np.zeros(lanes), np.zeros(lanes)
         self._lanes = lanes
 
     def ask(self, sent_s: Floats) -> tuple[Floats, Ints]:
@@ -258,6 +260,9 @@ class _Asking:
         lane = self._lane[full]
         self._show(lane, received_s[full])
         self._newest_s[lane], self._since_s[lane] = self._due_s[seen[full] - 1], received_s[full]
+        replaced_s = np.where(seen[full] < self._end[full], self._due_s[seen[full]], np.inf)
+        in_step_s = np.minimum(replaced_s, end_s) - np.maximum(received_s[full], start_s)
+        self._in_step_s[lane] += in_step_s.clip(0)
 
     def _in_window(self, full: Ints) -> Ints:
         """The first event of the window in these clients' lanes."""
@@ -300,6 +305,7 @@ class _Asking:
             age_s=float((self._area[shown] / self._shown_s[shown]).mean()) if shown.any() else np.nan,
             held_s=self._held_s,
             client_s=(end_s - start_s) * self._lanes,
+            in_step_s=self._in_step_s,
         )
 
 

@@ -1,4 +1,4 @@
-"""When events happen, as arrays: Poisson, bursty, with a daily rhythm, or recorded; a lane for every client.
+"""When events happen, as arrays: Poisson, constant, bursty, with a daily rhythm, or recorded; a lane for every client.
 
 The rule it keeps: a schedule is data, so that a model, the simulator and a live run can be given the same one. A single
 long recording is cut into lanes of equal length, each with a run-in of what came before it, so that thousands of
@@ -25,6 +25,16 @@ def poisson(
     # given their number, the events of a Poisson process are uniform: sorted within each lane
     due_s = np.sort(lane * span_s + rng.random(len(lane)) * span_s) - lane * span_s - run_in_s
     return Schedule(due_s, lane, lanes, 0.0, length_s)
+
+
+def constant(
+    rate_hz: float, lanes: int, length_s: float, rng: np.random.Generator, *, run_in_s: float = 0.0
+) -> Schedule:
+    """An event every 1/rate, each lane from a phase of its own."""
+    phase = rng.random(lanes)[:, None]
+    ticks = (np.arange(int(np.ceil((run_in_s + length_s) * rate_hz))) + phase) / rate_hz - run_in_s
+    inside = ticks < length_s
+    return Schedule(ticks[inside], np.nonzero(inside)[0], lanes, 0.0, length_s)
 
 
 def bursty(

@@ -26,6 +26,7 @@ class Options:
         default=0.0, metadata={"help": "seconds from an answer to the next request", "min": 0.0, "max": 86_400.0}
     )
     keep_alive: bool = field(default=True, metadata={"help": "keep the connection from request to request"})
+    limit: int = field(default=0, metadata={"help": "events asked for at most in one answer (0: no limit)", "min": 0})
 
     @property
     def pause_s(self) -> float:
@@ -35,7 +36,9 @@ class Options:
 
 def client(subscriber: Subscriber, options: Options) -> Client:
     """Return the generator of one subscriber."""
-    hold = f"hold={options.hold_s:.9f}".rstrip("0").rstrip(".")
+    limited = f"&limit={options.limit}" if options.limit else ""
+    hold = f"hold={options.hold_s:.9f}".rstrip("0").rstrip(".") + limited
+    at_once = f"hold=0{limited}"
     gap_ns = round(options.gap_s * 1e9)
 
     def asking(who: Subscriber) -> tuple[Ask, Read]:
@@ -44,7 +47,7 @@ def client(subscriber: Subscriber, options: Options) -> Client:
         def ask(progress: Progress, prompt: bool) -> Send:
             # Without a cursor it is live only: what is published from now on.
             after = "" if progress.after is None else f"after={progress.after}&"
-            return Send(request(after + ("hold=0" if prompt else hold)))
+            return Send(request(after + (at_once if prompt else hold)))
 
         return ask, past_cursor(who)
 

@@ -32,7 +32,7 @@ def row(experiment="fan_out", transport="sse", status="ok", around=0.02, name=""
     return head | settings | metrics
 
 
-def frames(rows, *, references=(), agreement=(), floor=None, sample=()):
+def frames(rows, *, references=(), agreement=(), replayed=(), floor=None, sample=()):
     """Frames of these rows; ``sample``: the latencies that every cell has."""
     return Frames(
         labels=dict(LABELS),
@@ -42,6 +42,7 @@ def frames(rows, *, references=(), agreement=(), floor=None, sample=()):
         floor=floor or {},
         agreement=pd.DataFrame(list(agreement)),
         latencies=lambda _experiment, _cell: np.asarray(sample, dtype=np.float64),
+        replayed=pd.DataFrame(list(replayed)),
     )
 
 

@@ -35,6 +35,11 @@ def held(hold_s, gap_s, **more):
     )
 
 
+def state(interval_s, schedule):
+    base = {"polling.mode": "latest", "feed.schedule": schedule, "feed.rate_hz": 2.0, "polling.interval_s": interval_s}
+    return row("latest_state", "polling", **base, delivery_ms_mean=100.0, delivery_ms_p95=200.0, empty_ratio=0.5)
+
+
 INTERVALS = (0.1, 0.5, 1.0, 2.0)
 EVERYTHING = [
     *(
@@ -47,11 +52,20 @@ EVERYTHING = [
     *(held(hold_s, gap_s) for hold_s in (0.5, 2.0) for gap_s in (0.0, 0.5)),
     *(idle(name) for name in ("sse", "websocket")),
     row("upstream", "sse", **{"feed.publisher": "subscribers", "echo_ms_p50": 0.3, "publish_bytes": 385.0}),
+    *(state(interval_s, schedule) for schedule in ("constant", "poisson") for interval_s in (0.25, 1.0)),
 ]
+AGREED = [
+    {"experiment": "latest_state", "cell": one["cell"], "transport": "polling", "quantity": quantity, "unit": "",
+     "measured": 0.5, "half_width": 0.01, "verdict": "agrees"}
+    for one in EVERYTHING if one["experiment"] == "latest_state"
+    for quantity in ("unique_published", "unique_received", "in_step")
+]  # fmt: skip
 
 
 def test_a_full_run_has_every_chart_and_an_empty_one_has_none():
-    assert {picture.chart.name for picture in charts.draw(frames(EVERYTHING))} == {chart.name for chart in CHARTS}
+    assert {picture.chart.name for picture in charts.draw(frames(EVERYTHING, agreement=AGREED, replayed=AGREED))} == {
+        chart.name for chart in CHARTS
+    }
     assert not list(charts.draw(frames([row()])))
 
 
@@ -79,9 +93,9 @@ def test_an_invalid_cell_is_hollow_with_its_reason_and_is_not_concluded_from():
     assert any("the clock stood still" in text for text in texts(said.figure))
 
 
-@pytest.mark.parametrize("name", [chart.name for chart in CHARTS])
+@pytest.mark.parametrize("name", [chart.name for chart in CHARTS if not chart.simulated])
 def test_without_a_valid_cell_every_chart_says_that_nothing_can_be_concluded(name):
-    said = drawn(name, frames([{**one, "status": "invalid: late"} for one in EVERYTHING]))
+    said = drawn(name, frames([{**one, "status": "invalid: late"} for one in EVERYTHING], agreement=AGREED))
     assert said.title == "No valid cell: nothing can be concluded"
     assert said.sentence.startswith("No valid cell")
 
@@ -242,3 +256,18 @@ def test_saving_twice_gives_the_same_bytes_and_files_stay_in_the_folder(tmp_path
     assert charts.save(picture, tmp_path) == charts.save(picture, tmp_path)
     names = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
     assert names == [f"charts/{picture.name}.png", f"charts/{picture.name}.svg", f"tables/{picture.name}.csv"]
+
+
+def test_the_state_chart_says_what_is_seen_and_what_is_asked_in_vain():
+    states = [one for one in EVERYTHING if one["experiment"] == "latest_state"]
+    said = drawn("latest_state", frames(states, agreement=AGREED))
+    assert "With a tick each 0.5 s: polled every 0.25 s, 50% of the events are seen" in said.sentence
+    assert "12 agrees" in said.sentence
+    assert len(said.figure.axes) == 2
+    assert drawn("latest_state", frames(states)) is None, "nothing was held against theory"
+
+
+def test_how_far_away_is_half_the_data_interval():
+    said = drawn("distance", frames([held(0.5, 0.0)], replayed=[{"verdict": "agrees"}]))
+    assert "up to a one-way delay of 125 ms" in said.title
+    assert said.table.loc[said.table["one_way_ms"] == 120, "long_polling_constant_ms"].item() == pytest.approx(120)

@@ -72,6 +72,8 @@ def test_what_others_published_stands_beside_what_we_predict():
     assert grigorik.ratio == pytest.approx(0.998, abs=1e-3)
     assert all(row.row.why for row in rows if not 0.8 < row.ratio < 1.25)
     assert {"Lubbers & Greco 2010", "Centrifugo, MigratoryData"} <= {row.row.source for row in rows}
+    threshold = next(row for row in rows if row.row.source.startswith("Pimentel"))
+    assert threshold.predicted.value == pytest.approx(125, abs=1)
 
 
 @pytest.fixture(scope="module")

@@ -103,7 +103,8 @@ def test_every_chart_is_in_the_page_and_beside_it(whole):
     charts = {path.stem for path in (folder / "report" / "charts").glob("*.svg")}
     assert len(charts) >= 7
     assert charts == {path.stem for path in (folder / "report" / "charts").glob("*.png")}
-    assert charts == {path.stem for path in (folder / "report" / "tables").glob("*.csv")}
+    tables = {path.stem for path in (folder / "report" / "tables").glob("*.csv")}
+    assert tables == charts | {"theory-measured", "simulator-measured", "simulator-closed_forms"}
     assert page.tags.count("figure") == page.tags.count("svg") == len(charts)
 
 
@@ -117,6 +118,9 @@ def test_the_page_says_what_was_asked_measured_and_how_to_repeat_it(whole):
         "What poll interval buys what freshness?",
         "The transports side by side",
         "Theory and measurement",
+        "Simulator and measurement",
+        "Simulator and closed forms",
+        "How far away may a long poller be?",
         "The floor of the instrument",
         "python -m loadtests run --suite default",
         "Made-up CPU",
@@ -192,3 +196,10 @@ def test_one_transport_and_one_experiment_are_enough(tmp_path):
     _, page = written(folder)
     assert "All 3 cells are ok." in page.words
     assert "WebSocket" in page.words
+
+
+def test_nothing_to_compare_with_a_model_has_no_table_of_the_simulator(tmp_path):
+    folder = make(tmp_path / "run", ("fan_out",), transports=("websocket",), repeats=1, scale=0.2)
+    _, page = written(folder)
+    assert "Simulator" not in page.words
+    assert not (folder / "report" / "tables" / "simulator-closed_forms.csv").exists()

@@ -94,3 +94,10 @@ def test_a_cut_connection_is_resumed_from_the_cursor():
     hand.receive(answer(3, 4))
     assert hand.seqs() == [1, 2, 3, 4]
     assert [row[1] for row in hand.rows] == [0, 0, 1, 1]
+
+
+def test_one_event_an_answer_is_asked_for_in_every_request():
+    hand = long_polling(limit=1)
+    assert hand.asked() == b"/long-poll/t0?after=0&hold=0&limit=1"
+    hand.receive(status(204))
+    assert hand.asked() == b"/long-poll/t0?after=0&hold=25&limit=1"
