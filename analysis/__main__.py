@@ -1,4 +1,4 @@
-"""The command line: ``python -m analysis report RUN``, ``compare A B``, ``notebooks RUN``, ``gates``.
+"""The command line: ``python -m analysis report RUN``, ``compare A B``, ``notebooks RUN``, ``tune``, ``traces``.
 
 The rule it keeps: a verb reads a run folder and writes into it what can be derived again; it exits with 0 when every
 cell is ok and every gate holds (or nothing became worse), 1 when not, and 2, with one line, when the folder is no run.
@@ -18,6 +18,7 @@ from analysis import (
     compare,
     compare_page,
     differences,
+    example_traces,
     gates,
     notebook,
     planning,
@@ -197,6 +198,9 @@ def _parser() -> argparse.ArgumentParser:
         verb("workloads", workloads.workloads_verb, "write what proves the tuner: twelve answers", workloads.EXAMPLES)
     )
     tuned.arguments(verb("tuned", tuned.tuned_verb, "hold a run of tuned.toml against its predictions", tuned.EXAMPLES))
+    example_traces.arguments(
+        verb("traces", example_traces.traces_verb, "write example traces to try tune on", example_traces.USAGE)
+    )
     verb("gates", gates_verb, "check the [expect] of a run.json yet to be measured, from standard input")
     return parser
 

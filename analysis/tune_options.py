@@ -83,7 +83,7 @@ def asked(options: argparse.Namespace) -> Asked:
         rate_hz=options.rate if trace is None else trace.rate_hz, clients=clients, rtt_s=options.rtt,
         rtt_spread=options.rtt_spread, service_s=options.service, payload_bytes=int(options.payload_bytes),
         proxy_s=options.proxy_timeout,
-        trace=None if trace is None else trace.schedule(_run_in_s(trace, goals)),
+        trace=None if trace is None else trace.schedule(run_in_s(trace, goals)),
     )  # fmt: skip
     known = costs.newest(options.results, shared=options.shared, tls=options.tls)
     prices = Prices(options.core_hour, options.gib_hour, options.gb_sent)
@@ -102,21 +102,15 @@ def _goals(options: argparse.Namespace) -> Goals:
 
 def _trace(path: Path, goals: Goals) -> Trace:
     try:
-        trace = traces.read(path)
+        return traces.usable(path, [goal for goal in goals.latency_s if isinstance(goal, float)])
     except TraceError as error:
         raise BadRunError(f"--trace {error}") from None
-    if not trace.length_s or len(trace.times_s) < 2:
-        raise BadRunError(f"--trace {path}: all events are at one moment; expected times that differ")
-    for goal in goals.latency_s:
-        if isinstance(goal, float) and (too_short := trace.too_short_for(goal)):
-            raise BadRunError(f"--trace {path}: {too_short}")
-    return trace
 
 
-def _run_in_s(trace: Trace, goals: Goals) -> float:
+def run_in_s(trace: Trace, goals: Goals) -> float:
     """What a policy is given to learn from: some tolerated delays, but no more than a tenth of what there is."""
     delay_s = max(goals.latency_s.values(), default=1 / trace.rate_hz)
     return min(RUN_IN * delay_s, trace.length_s / 10)
 
 
-__all__ = ["EXAMPLES", "Asked", "arguments", "asked"]
+__all__ = ["EXAMPLES", "Asked", "arguments", "asked", "run_in_s"]
