@@ -20,6 +20,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analysis import style
 from analysis.charts import Chart, Picture
+from analysis.charts_latency import NOTHING
 from analysis.frames import Drawn
 from analysis.proof import EXPECTED, HOLDS, Claim, Point
 from analysis.proof_page import asked
@@ -42,16 +43,12 @@ class _Curve:
 def draw(found: Sequence[Claim]) -> Iterator[Picture]:
     """The picture of the intervals and that of the holds, as far as there are grids of them."""
     for transport, (chart, picture) in _PICTURES.items():
-        curves = _curves([one for one in found if one.knob.transport == transport and _drawable(one)])
+        curves = _curves([one for one in found if one.knob.transport == transport and one.drawable])
         if curves:
             with style.house():
                 drawn = picture(curves)
                 style.settle(drawn.figure)
             yield Picture(chart, "", drawn)
-
-
-def _drawable(claim: Claim) -> bool:
-    return claim.point is not None and claim.point.counts and len(claim.points) > 1
 
 
 def _curves(found: Sequence[Claim]) -> list[_Curve]:
@@ -83,13 +80,12 @@ def _intervals(curves: Sequence[_Curve]) -> Drawn:
         axes.set_xlim(min(shares) - 0.03, max(shares) + 0.03)
         axes.set_xlabel("poll interval / recommended interval")
         axes.axvline(1.0, color=style.INK, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
-    top = max(1.1, *(_relative(curve.claim, point).value for curve in curves for point in curve.claim.points))
+    late = [_relative(curve.claim, point).value for curve in curves for point in curve.claim.points]
+    top = min(2.0, max([1.1, *(value for value in late if math.isfinite(value))]))  # a machine that stood still is off
     fresh.set_title("95 % of the events within …, of what was asked")
     fresh.set_ylim(min(shares) - 0.05, top + 0.06)
     fresh.axhspan(1.0, top + 0.06, color=style.BAND, zorder=0, linewidth=0)
-    fresh.annotate(
-        "later than asked", (0.02, 0.97), xycoords="axes fraction", va="top", color=style.MUTED, weight="bold"
-    )
+    _say(fresh, "later than asked", 0.02)
     dear.set_title("cost, of that at the recommended interval")
     dear.axvspan(1.0, max(shares) + 0.03, color=style.BAND, zorder=0, linewidth=0)
     _say(dear, "later than asked", 0.98)
@@ -124,26 +120,29 @@ def _relative(claim: Claim, point: Point) -> Estimate:
 
 
 def _requests(claim: Claim, point: Point) -> float:
-    return point.requests_hz / claim.point.requests_hz if claim.point else math.nan
+    base = claim.point.requests_hz if claim.point and claim.point.requests_hz > 0 else claim.expected.requests_hz
+    return point.requests_hz / base
 
 
 def _interval_words(curves: Sequence[_Curve]) -> tuple[str, str]:
     found = [curve.claim for curve in curves]
     proven = sum(one.verdict == HOLDS for one in found)
-    worst = max((abs(_relative(one, one.point).value - 1) for one in found if one.point), default=math.nan)
-    most = max((one.requests_over for one in found if math.isfinite(one.requests_over)), default=math.nan)
-    fewer = f"more than {100 * most:.1f} % fewer" if most > 0 else "fewer"
-    sentence = (
-        f"At the recommended interval the measured p95 is within {100 * worst:.1f} % of the goal in every workload, and"
-        f" no other that may meet the goal needs {fewer} requests."
-        " To the right of it events come too late, to the left each per cent fresher costs a per cent of requests."
-    )
+    sound = [one for one in found if one.point and one.point.counts]
+    sentence = f"{NOTHING} No recommended interval was measured soundly."
+    if sound:
+        worst = max(abs(_relative(one, one.point).value - 1) for one in sound if one.point)
+        most = max((one.requests_over for one in sound if math.isfinite(one.requests_over)), default=0.0)
+        fewer = f"more than {100 * most:.1f} % fewer" if most > 0 else "fewer"
+        sentence = (
+            f"At the recommended interval the measured p95 is within {100 * worst:.1f} % of the goal, and no other that"
+            f" may meet the goal needs {fewer} requests. To the right of it events come too late; to the left each per cent"
+            " fresher costs a per cent of requests."
+        )
     if proven == len(found):
         return f"The recommended interval is the longest that is fresh enough, in {_all(proven)} workloads", sentence
-    failed = listing(f"{asked(one)}: {one.verdict}" for one in found if one.verdict != HOLDS)
-    return f"The recommended interval is where it should be in {proven} of {len(found)} workloads", (
-        f"{sentence} What does not hold: {failed}."
-    )
+    failed = "; ".join(f"{asked(one)}: {one.verdict}" for one in found if one.verdict != HOLDS)
+    title = f"The recommended interval is where it should be in {proven} of {len(found)} workloads"
+    return title, f"{sentence} What does not hold: {failed}."
 
 
 # Holds ----------------------------------------------------------------------------------------------------------
@@ -166,8 +165,10 @@ def _holds(curves: Sequence[_Curve]) -> Drawn:
     axes.set_xlabel("hold / recommended hold")
     axes.set_ylabel("requests, of those with the recommended hold")
     axes.axvline(1.0, color=style.INK, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
-    axes.axvspan(1.0, shares[-1] * 1.06, color=style.BAND, zorder=0, linewidth=0)
-    _say(axes, "longer than is safe", 0.98)
+    safe = min(curve.claim.most_s / curve.claim.recommended_s for curve in curves)
+    if safe < shares[-1]:
+        axes.axvspan(safe, shares[-1] * 1.06, color=style.BAND, zorder=0, linewidth=0)
+        _say(axes, "longer than is safe", 0.98)
     for curve in curves:
         claim, look = curve.claim, curve.look
         x = np.geomspace(claim.points[0].share, claim.points[-1].share, 60)

@@ -130,6 +130,11 @@ class Claim:
         return next((one for one in self.points if abs(one.share - 1) <= SAME), None)
 
     @property
+    def drawable(self) -> bool:
+        """Whether there is a grid of which something was measured, soundly or not."""
+        return len(self.points) > 1 and any(one.p95_s.known for one in self.points)
+
+    @property
     def best(self) -> Point | None:
         """The setting with the fewest requests among those that are safe and may meet the goal."""
         fit = [one for one in self.points if one.counts and one.safe and one.meets(self.question.p95_s)]

@@ -37,8 +37,8 @@ def _row(claim: Claim) -> tuple[Entry, ...]:
         Entry(f"{question.scale:.4g} s"),
         Entry(f"{claim.knob.word} {seconds(claim.recommended_s)}"),
     )
-    verdict = Entry(claim.verdict, kind="good" if claim.holds else "bad")
-    if point is None or not point.counts:
+    verdict = Entry(claim.verdict, kind="good" if claim.holds else "bad text")
+    if point is None or not point.p95_s.known:
         return (*head, *[Entry("")] * (len(_HEADS) - len(head) - 1), verdict)
     meets, low_s = point.meets(question.p95_s), point.p95_s.low
     return (
@@ -110,8 +110,8 @@ def meaning() -> str:
         "Each row is a question put to the tuner, and its answer run for real amid a grid of other settings. Time was "
         "scaled down: one second of the run stands for the seconds given, events come as much more often, and every "
         "figure is scaled back. A setting holds when its measured p95 meets the goal within its 95 % interval (no "
-        f"wider than ±{SHARP:.0%} of the goal), and when no setting of the grid that may meet it too, and is safe, "
-        f"needs {TOLERANCE:.0%} fewer requests or costs {TOLERANCE:.0%} less in server CPU and bytes sent."
+        f"wider than ±{100 * SHARP:g} % of the goal), and when no setting of the grid that may meet it too, and is "
+        f"safe, needs {100 * TOLERANCE:g} % fewer requests or costs as much less in server CPU and bytes sent."
     )
 
 
@@ -131,7 +131,7 @@ def lines(found: Sequence[Claim]) -> Iterator[str]:
 
 
 def _p95(point: Point | None) -> str:
-    if point is None or not point.counts:
+    if point is None or not point.p95_s.known:
         return f"{'':>18}"
     half = f"{point.p95_s.half:.2g}" if math.isfinite(point.p95_s.half) else ""
     return f"{point.p95_s.value:>10.4g}{half:>8}"
@@ -139,7 +139,7 @@ def _p95(point: Point | None) -> str:
 
 def swept(found: Sequence[Claim]) -> frozenset[str]:
     """The experiments whose grids the section shows: they need no charts of their own."""
-    return frozenset(one.experiment for one in found if len(one.points) > 1)
+    return frozenset(one.experiment for one in found if one.drawable)
 
 
 def others(frames: Frames, found: Sequence[Claim]) -> Frames:

@@ -26,7 +26,6 @@ from analysis.tuner import Answer, adapts
 from analysis.tuning import LONGEST_HOLD_S, QUANTILE, SAFE_HOLD_S
 
 PAUSE_S, GAP_S = 0.5, 0.5  # what a live run's interval, and its gap between events, are brought down to
-PAUSE_LEAST_S = 0.1  # below it loopback and Python are no longer nothing
 RATE_MOST_HZ = 50.0  # of one subscriber
 TRACE_S = 40.0
 LOOPBACK_S = 1e-3  # a live round trip shorter than this is loopback's own: no gap is added to it
@@ -44,17 +43,19 @@ EVENTS_MATTER = 7.0  # a hold with more events in it never runs out (e^-7 is 0.1
 class Size:
     """How much is measured: events or requests a second of everybody, how many subscribers, how many s.
 
-    A window is as long as ``events`` deliveries take, within ``window_s``.
+    A window is as long as ``events`` deliveries take, within ``window_s``. An interval is no shorter than ``pause_s``:
+    below it loopback and Python are no longer nothing.
     """
 
     total_hz: float
     subscribers: tuple[int, int]
     window_s: tuple[float, float]
     events: int
+    pause_s: float
 
 
-ALONE = Size(2500.0, (20, 300), (12.0, 12.0), 0)
-GRID = Size(2000.0, (20, 1000), (5.0, 11.0), 6000)  # many cells: each no longer than a p95 to 1 % needs
+ALONE = Size(2500.0, (20, 300), (12.0, 12.0), 0, 0.1)
+GRID = Size(2000.0, (20, 1000), (5.0, 11.0), 6000, 0.2)  # many cells: each no longer than a p95 to 1 % needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def plan(answer: Answer, *, grid: bool = False) -> Live:
     pauses = [float(one.settings["polling.interval_s"]) for one in answer.found if "polling.interval_s" in one.settings]
     longest_s = max([1.0, *(_longest_s(one) for one in answer.found)])
     pause_s = min(pauses, default=PAUSE_S)
-    scale = max(1.0, min(max(pause_s / PAUSE_S, 1 / given.rate_hz / GAP_S), pause_s / PAUSE_LEAST_S))
+    scale = max(1.0, min(max(pause_s / PAUSE_S, 1 / given.rate_hz / GAP_S), pause_s / size.pause_s))
     scale = min(scale, RATE_MOST_HZ / given.rate_hz)
     rate_hz = given.rate_hz * scale
     each_hz = max(rate_hz, scale / pause_s)
@@ -202,6 +203,7 @@ def toml(answer: Answer, live: Live, path: Path) -> Iterator[str]:
     """The experiment's lines."""
     given = answer.asked.situation
     yield "# Do the recommended settings give what was predicted for them, and what would the others have given?"
+    yield ""
     yield f"# Written by: python -m analysis tune. {given.rate_hz:.6g} events/s a client, round trip {given.rtt_s:g} s."
     yield f"# Time is scaled by {live.scale:.6g}: seconds are divided by it, rates multiplied."
     yield f"title      = {json.dumps(title(answer))}"

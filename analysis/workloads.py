@@ -44,9 +44,9 @@ class Workload(NamedTuple):
 
 
 WORKLOADS: tuple[Workload, ...] = (
-    Workload(0.01, 10.0, 0.05, proxy_s=20.0),
-    Workload(0.01, 30.0, 0.1),
-    Workload(0.1, 3.0, 0.01),
+    Workload(0.01, 10.0, 0.026, proxy_s=20.0),
+    Workload(0.01, 30.0, 0.08),
+    Workload(0.1, 3.0, 0.008),
     Workload(0.1, 30.0, 0.03, proxy_s=10.0),
     Workload(0.5, 1.0, 0.002, proxy_s=5.0),
     Workload(0.5, 10.0, 0.01, proxy_s=10.0),
