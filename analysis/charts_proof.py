@@ -135,8 +135,8 @@ def _interval_words(curves: Sequence[_Curve]) -> tuple[str, str]:
         fewer = f"more than {100 * most:.1f} % fewer" if most > 0 else "fewer"
         sentence = (
             f"At the recommended interval the measured p95 is within {100 * worst:.1f} % of the goal, and no other that"
-            f" may meet the goal needs {fewer} requests. To the right of it events come too late; to the left each per cent"
-            " fresher costs a per cent of requests."
+            f" may meet the goal needs {fewer} requests. To the right of it events come too late; to the left each per"
+            " cent fresher costs a per cent of requests."
         )
     if proven == len(found):
         return f"The recommended interval is the longest that is fresh enough, in {_all(proven)} workloads", sentence
