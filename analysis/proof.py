@@ -150,7 +150,7 @@ class Claim:
     @property
     def price_over(self) -> float:
         """The same of the price, read off the line; NaN where CPU or bytes were not measured."""
-        if self.point is None or self.best is None:
+        if self.point is None or self.best is None or not self.point.counts:
             return math.nan
         slope, intercept, _ = self.line
         mine, theirs = (intercept + slope * one.requests_hz for one in (self.point, self.best))

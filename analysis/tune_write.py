@@ -55,7 +55,7 @@ class Size:
 
 
 ALONE = Size(2500.0, (20, 300), (12.0, 12.0), 0, 0.1)
-GRID = Size(2000.0, (20, 1000), (5.0, 11.0), 6000, 0.2)  # many cells: each no longer than a p95 to 1 % needs
+GRID = Size(2000.0, (20, 1000), (5.0, 10.0), 5000, 0.2)  # many cells: each no longer than a p95 to 1 % needs
 
 
 @dataclass(frozen=True, slots=True)
