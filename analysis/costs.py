@@ -9,19 +9,19 @@ come from cells that publish nothing. The rule it keeps: nothing is assumed; wha
 
 from __future__ import annotations
 
+import csv
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
-from analysis.load import BadRunError
+from analysis.errors import BadRunError
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 LEVEL = 0.95
@@ -103,41 +103,88 @@ def of_run(folder: Path, *, shared: bool = False, tls: str = "off") -> Costs:
     """Read the costs out of one run's ``summary.csv`` and ``run.json``. Raises BadRunError."""
     try:
         meta = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        rows = pd.read_csv(folder / "summary.csv")
-    except (OSError, ValueError) as error:
+        found = _by_transport(meta, _rows(folder / "summary.csv", meta), shared=shared, tls=tls)
+    except (OSError, ValueError, KeyError, csv.Error) as error:
         raise BadRunError(f"{folder}: {error}; expected a run with run.json and summary.csv") from None
-    settings = {(one["experiment"], one["cell"]): one["settings"] for one in meta.get("cells", [])}
-    of = [settings.get((row.experiment, row.cell), {}) for row in rows.itertuples()]
-    rows = rows.assign(
-        topics=[str(one.get("feed.topics", 1)) for one in of],
-        payload=[int(one.get("feed.payload_bytes", 256)) for one in of],
-        subscribers=[int(one.get("load.subscribers", 1)) for one in of],
-        heartbeat=[float(one.get("server.heartbeat_s", 15.0)) for one in of],
-        secured=[str(one.get("tls", "off")) for one in of],
-    )
-    rows = rows[(rows["secured"] == tls) & ~rows["status"].str.startswith(("failed", "skipped"))]
-    found = {}
-    for name, transport in meta.get("transports", {}).items():
-        own = rows[rows["transport"] == name]
-        busy = own[own["deliveries"].fillna(0) > 0]
-        apart = busy[busy["topics"] == "per_subscriber"]
-        together = busy[(busy["topics"] != "per_subscriber") & (busy["subscribers"] == busy["subscribers"].max())]
-        idle = own[own["deliveries"].isna()]
-        if len(apart) and (len(together) or not shared):
-            found[name] = _cost(name, transport, _sound(apart), _sound(together) if shared else None, _sound(idle))
     here = _same_machine(meta.get("machine", {}))
     return Costs(found, _sentence(folder, meta, here=here), here)
 
 
-def _sound(rows: pd.DataFrame) -> pd.DataFrame:
+def _by_transport(meta: Mapping[str, Any], rows: Sequence[_Row], *, shared: bool, tls: str) -> dict[str, Cost]:
+    rows = [row for row in rows if row.secured == tls and not row.status.startswith(("failed", "skipped"))]
+    found = {}
+    for name, transport in meta.get("transports", {}).items():
+        own = [row for row in rows if row.transport == name]
+        busy = [row for row in own if row.figure("deliveries") > 0]
+        most = max((row.subscribers for row in busy), default=0)
+        apart = [row for row in busy if row.apart]
+        together = [row for row in busy if not row.apart and row.subscribers == most]
+        idle = [row for row in own if np.isnan(row.figure("deliveries"))]
+        if apart and (together or not shared):
+            found[name] = _cost(name, transport, _sound(apart), _sound(together) if shared else None, _sound(idle))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One repeat of a cell: its line of summary.csv, and its settings of run.json."""
+
+    line: Mapping[str, str]
+    settings: Mapping[str, Any]
+
+    def figure(self, name: str) -> float:
+        """A metric; NaN where there is none."""
+        return float(self.line.get(name) or np.nan)
+
+    @property
+    def transport(self) -> str:
+        return self.line["transport"]
+
+    @property
+    def status(self) -> str:
+        return self.line["status"]
+
+    @property
+    def apart(self) -> bool:
+        """Whether each subscriber has events of its own."""
+        return bool(self.settings.get("feed.topics", 1) == "per_subscriber")
+
+    @property
+    def payload_bytes(self) -> int:
+        return int(self.settings.get("feed.payload_bytes", 256))
+
+    @property
+    def subscribers(self) -> int:
+        return int(self.settings.get("load.subscribers", 1))
+
+    @property
+    def heartbeat_s(self) -> float:
+        return float(self.settings.get("server.heartbeat_s", 15.0))
+
+    @property
+    def secured(self) -> str:
+        return str(self.settings.get("tls", "off"))
+
+
+def _rows(path: Path, meta: Mapping[str, Any]) -> list[_Row]:
+    """The lines of summary.csv, read by the standard library: pandas takes longer to load than a tuner to answer."""
+    settings = {(one["experiment"], one["cell"]): one["settings"] for one in meta.get("cells", [])}
+    with path.open(encoding="utf-8", newline="") as file:
+        found = [_Row(line, settings.get((line["experiment"], line["cell"]), {})) for line in csv.DictReader(file)]
+    if not found:
+        raise ValueError(f"{path.name} has no rows")
+    return found
+
+
+def _sound(rows: Sequence[_Row]) -> Sequence[_Row]:
     """Keep the repeats that are ``ok``; where there is none, invalid ones have to do: they bound, if badly."""
-    ok = rows[rows["status"] == "ok"]
-    return ok if len(ok) else rows
+    return [row for row in rows if row.status == "ok"] or rows
 
 
 def _cost(
-    name: str, transport: Mapping[str, Any], apart: pd.DataFrame, together: pd.DataFrame | None, idle: pd.DataFrame
-) -> Cost:
+    name: str, transport: Mapping[str, Any], apart: Sequence[_Row], together: Sequence[_Row] | None,
+    idle: Sequence[_Row],
+) -> Cost:  # fmt: skip
     """``apart`` are cells with a topic each, ``together`` those of a shared topic whose events are wanted, if any."""
     pulls = bool(transport.get("pulls"))
     busy = apart if together is None else together
@@ -158,8 +205,8 @@ def _cost(
     )
     return Cost(
         transport=name, label=str(transport.get("label", name)), pulls=pulls,
-        payload_bytes=int(busy["payload"].iloc[0]),
-        heartbeat_s=float(idle["heartbeat"].iloc[0]) if len(idle) else np.nan,
+        payload_bytes=busy[0].payload_bytes,
+        heartbeat_s=idle[0].heartbeat_s if idle else np.nan,
         cpu_us_per_request=cpu[0], cpu_us_per_event=cpu[1],
         bytes_up_per_request=up[0], bytes_up_per_event=up[1],
         bytes_down_per_request=down[0], bytes_down_per_event=down[1],
@@ -171,8 +218,8 @@ def _cost(
     )  # fmt: skip
 
 
-def _column(rows: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:
-    return rows[name].to_numpy(dtype=float) if name in rows else np.empty(0)
+def _column(rows: Sequence[_Row], name: str) -> npt.NDArray[np.float64]:
+    return np.array([row.figure(name) for row in rows], np.float64)
 
 
 def mean(values: npt.NDArray[np.float64]) -> Estimate:
@@ -183,8 +230,13 @@ def mean(values: npt.NDArray[np.float64]) -> Estimate:
     middle = float(values.mean())
     if len(values) < 2:
         return Estimate(middle, np.nan, np.nan)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)) * float(values.std(ddof=1)) / np.sqrt(len(values))
+    half = _student(len(values) - 1) * float(values.std(ddof=1)) / np.sqrt(len(values))
     return Estimate(middle, max(0.0, middle - half), middle + half)
+
+
+def _student(freedom: int) -> float:
+    """How many standard errors make the interval."""
+    return float(stdtrit(freedom, (1 + LEVEL) / 2))
 
 
 def straight(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> tuple[Estimate, Estimate]:
@@ -194,15 +246,22 @@ def straight(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> tuple[Es
     """
     fine = np.isfinite(x) & np.isfinite(y)
     x, y = x[fine], y[fine]
-    if len(x) < 3 or np.ptp(x) < 0.05 * x.mean():
+    n = len(x)
+    if n < 3 or np.ptp(x) < 0.05 * x.mean():
         return UNKNOWN, UNKNOWN
-    fit = stats.linregress(x, y)
-    t = float(stats.t.ppf((1 + LEVEL) / 2, len(x) - 2))
+    middle, spread = float(x.mean()), float(((x - x.mean()) ** 2).sum())
+    slope = float(((x - middle) * y).sum()) / spread
+    intercept = float(y.mean()) - slope * middle
+    variance = float(((y - intercept - slope * x) ** 2).sum()) / (n - 2)
+    t = _student(n - 2)
 
     def bounded(value: float, error: float) -> Estimate:
         return Estimate(max(0.0, value), max(0.0, value - t * error), max(0.0, value + t * error))
 
-    return bounded(float(fit.slope), float(fit.stderr)), bounded(float(fit.intercept), float(fit.intercept_stderr))
+    return (
+        bounded(slope, float(np.sqrt(variance / spread))),
+        bounded(intercept, float(np.sqrt(variance * (1 / n + middle**2 / spread)))),
+    )
 
 
 def _complete(costs: Costs) -> bool:

@@ -8,10 +8,9 @@ defaults that are about what a cloud asks, and a choice that hangs on them is sa
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
-
-import numpy as np
 
 from analysis.costs import NOTHING, Cost, Estimate
 
@@ -30,13 +29,15 @@ PRICES = Prices()
 class Load(NamedTuple):
     """What one client does: requests and events per second, and the share of time its connection is open.
 
-    ``connects_hz`` are new connections per second of one client (a poll without keep-alive opens one each time).
+    ``connects_hz`` are new connections per second of one client (a poll without keep-alive opens one each time);
+    ``heartbeat_s`` is the longest silence on a push connection (None: as it was measured).
     """
 
     requests_hz: float
     events_hz: float
     connected: float = 1.0
     connects_hz: float = 0.0
+    heartbeat_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,12 @@ HEADER_BYTES = 40  # TCP and IPv4 without options, of each segment
 
 def plus(*parts: Estimate) -> Estimate:
     """Sum; intervals are added as if all erred to the same side, which is never too sure."""
-    return Estimate(*(float(np.sum(ends)) for ends in zip(*parts, strict=True)))
+    return Estimate(*map(sum, zip(*parts, strict=True)))
 
 
 def widened(estimate: Estimate, share: float = 0.5) -> Estimate:
     """Give a figure of a single measurement an interval: half up and down, for nothing better is known."""
-    if np.isfinite(estimate.low) and np.isfinite(estimate.high):
+    if math.isfinite(estimate.low) and math.isfinite(estimate.high):
         return estimate
     return Estimate(estimate.value, estimate.value * (1 - share), estimate.value * (1 + share))
 
@@ -74,7 +75,7 @@ def demand(cost: Cost, load: Load, clients: float, *, payload_bytes: int, prices
     """Return what ``clients`` such clients ask of the servers over this transport."""
     requests, events = load.requests_hz * clients, load.events_hz * clients
     connects = load.connects_hz * clients
-    heartbeats = NOTHING if cost.pulls else widened(cost.idle_bytes_per_minute).times(clients * load.connected / 60)
+    idle = idle_bytes_hz(cost, load).times(clients * load.connected)
     cpu_us = plus(
         widened(cost.cpu_us_per_request).times(requests),
         widened(cost.cpu_us_per_event).times(events),
@@ -86,17 +87,30 @@ def demand(cost: Cost, load: Load, clients: float, *, payload_bytes: int, prices
     headers = segments.times(HEADER_BYTES / 2)  # of which half go each way, near enough
     opening = widened(cost.connect_bytes).times(connects / 2) if connects else NOTHING
     up = plus(
-        cost.bytes_up_per_request.times(requests), cost.bytes_up_per_event.times(events), headers, opening,
-        heartbeats.times(0.5),
+        cost.bytes_up_per_request.times(requests), cost.bytes_up_per_event.times(events), headers, opening, idle,
     )  # fmt: skip
     down = plus(
-        cost.bytes_down_per_request.times(requests), cost.bytes_down_per_event.times(events), headers, opening,
-        heartbeats.times(0.5), Estimate(larger, larger, larger),
+        cost.bytes_down_per_request.times(requests), cost.bytes_down_per_event.times(events), headers, opening, idle,
+        Estimate(larger, larger, larger),
     )  # fmt: skip
     cores = cpu_us.times(1e-6)
     connections = clients * load.connected
     memory = widened(cost.held_bytes).times(connections)
     return priced(Demand(requests, connections, cores, memory, up.times(8), down.times(8), NOTHING), prices)
+
+
+def idle_bytes_hz(cost: Cost, load: Load) -> Estimate:
+    """Bytes per second that hold one push connection while nothing happens, each way; half of what was measured each.
+
+    They were measured with a heartbeat each ``cost.heartbeat_s``, a few seconds so that a window sees several; they are
+    heartbeats and nothing else, so those of another interval are in proportion. A heartbeat takes a segment there and
+    one back. As many are charged as if no event ever took a heartbeat's place.
+    """
+    if cost.pulls:
+        return NOTHING
+    beat_s = cost.heartbeat_s if load.heartbeat_s is None else load.heartbeat_s
+    payload = widened(cost.idle_bytes_per_minute).times(cost.heartbeat_s / 60 / 2)  # of one heartbeat, each way
+    return plus(payload, Estimate(*(HEADER_BYTES,) * 3)).times(1 / beat_s)
 
 
 def priced(asked: Demand, prices: Prices) -> Demand:

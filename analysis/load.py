@@ -20,6 +20,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.errors import BadRunError
+
 FORMAT = 1  # the newest results format this program reads
 
 DELIVERIES = ("subscriber", "connection", "topic", "seq", "due_ns", "sent_ns", "received_ns", "bytes")
@@ -34,10 +36,6 @@ RESOURCES = ("at_ns", "mark", "process", "pid", "cpu_ns", "rss_bytes", "fds", "t
 # Columns that came while the format was version 1 already: rows written before them have this instead.
 _LATER: Mapping[str, str] = {"purpose": ""}
 _TEXT = frozenset(("purpose", "extensions", "subprotocol", "why", "mark", "process"))
-
-
-class BadRunError(Exception):
-    """The folder cannot be read as a run; the message is one line that says what was read and what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,3 +328,9 @@ def _integers(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         raise BadRunError(f"{path}: {', '.join(torn)} must be whole numbers throughout; the rows are damaged")
     frame: pd.DataFrame = table.to_pandas()
     return frame
+
+
+__all__ = [
+    "CONNECTIONS", "DELIVERIES", "FORMAT", "PUBLISHES", "RESOURCES", "RESPONSES", "BadRunError", "Cell", "Run",
+    "Window", "open_run", "read_run",
+]  # fmt: skip
