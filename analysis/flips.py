@@ -57,21 +57,24 @@ class _State:
     sure: bool
 
 
-def flips(situation: Situation, goals: Goals, costs: Costs, prices: Prices) -> list[Flip]:
-    """Return all flips, the nearest first; round trips that vary are taken at their mean, which is what costs."""
-    situation = replace(situation, rtt_spread=0.0)
-    found = [flip for axis in axes(situation, goals, costs, prices) for flip in _both_ways(axis)]
+def flips(
+    situation: Situation, goals: Goals, costs: Costs, prices: Prices, present: Sequence[Choice] = ()
+) -> list[Flip]:
+    """Return all flips, the nearest first; ``present`` are the choices of today where they are known already."""
+    found = [flip for axis in axes(situation, goals, costs, prices, present) for flip in _both_ways(axis)]
     return sorted(found, key=lambda flip: abs(math.log(flip.factor)))
 
 
-def axes(situation: Situation, goals: Goals, costs: Costs, prices: Prices) -> Iterator[Axis]:
+def axes(
+    situation: Situation, goals: Goals, costs: Costs, prices: Prices, present: Sequence[Choice] = ()
+) -> Iterator[Axis]:
     """What can be changed: the event rate, the tolerated staleness where one was asked, and each price above 0."""
 
     def at_rate(factor: float) -> list[Choice]:
         faster = situation.faster(factor)
         return choices(faster.thinned(cycle_s(faster), QUESTIONS), goals, costs, prices, adapt=False)
 
-    present = choices(situation, goals, costs, prices, adapt=False)
+    present = present or choices(situation, goals, costs, prices, adapt=False)
 
     def at_staleness(factor: float) -> list[Choice]:
         other = Goals({goal: factor * wanted_s for goal, wanted_s in goals.latency_s.items()}, goals.empty_ratio)

@@ -37,6 +37,9 @@ class Policy(Protocol):
 
     name: ClassVar[str]
 
+    def __hash__(self) -> int:
+        """As a value, as the frozen dataclasses are."""
+
     def start(self, n: int, begin_s: float, rng: np.random.Generator) -> Pace:
         """Begin ``n`` clients at ``begin_s``."""
 

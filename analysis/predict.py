@@ -10,14 +10,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
-from analysis import models, realised, simulate, traffic
+from analysis import models, realised, simulate, traffic, varying
 from analysis.costs import Cost
 from analysis.demand import PRICES, Demand, Load, Prices, demand
-from analysis.policies import Backoff, FixedRate, Jittered, Policy
+from analysis.policies import Backoff, FixedDelay, FixedRate, Jittered, Policy
 from analysis.realised import Schedule
+
+Floats = npt.NDArray[np.float64]
 
 SAFE_HEARTBEAT_S = 15.0
 PROXY_SHARE = 0.8  # of a proxy's time-out that a hold or a silence may take
@@ -141,12 +145,8 @@ def name_of(goal: str | float) -> str:
 
 
 def polling(situation: Situation, goals: Goals, cost: Cost, policy: Policy, prices: Prices = PRICES) -> Choice:
-    """Predict a polling policy; closed forms on Poisson events (and a fixed interval on any), else the simulator."""
-    closed = None if situation.rtt_spread else CLOSED.get(type(policy))
-    if closed is None or (situation.trace is not None and not isinstance(policy, FixedRate)):
-        found = _simulated(situation, goals, policy)
-    else:
-        found = closed(situation, goals, policy)
+    """Predict a polling policy: by a closed form, by drawn round trips where they vary, or by the simulator."""
+    found = _form(situation, policy)(situation, goals, policy)
     kept = policy.longest_s <= KEPT_S
     load = Load(found.requests_hz, situation.rate_hz, 1.0 if kept else 0.0, 0.0 if kept else found.requests_hz)
     return _choice(situation, goals, cost, found, load, prices=prices, settings=_settings(policy))
@@ -155,8 +155,18 @@ def polling(situation: Situation, goals: Goals, cost: Cost, policy: Policy, pric
 def long_polling(situation: Situation, goals: Goals, cost: Cost, hold_s: float, prices: Prices = PRICES) -> Choice:
     """Predict long polling with this hold."""
     gap = situation.round_trip_s
-    if situation.trace is None and not situation.rtt_spread:
-        rate, delta = situation.rate_hz, situation.delta_s
+    rate, delta = situation.rate_hz, situation.delta_s
+    if situation.trace is not None:
+        schedule, run_in_s = _schedule(situation, hold_s + gap)
+        outcome = simulate.long_poll(schedule, hold_s, situation.network, situation.rng(), run_in_s=run_in_s)
+        found = _found(goals, outcome)
+    elif situation.rtt_spread:
+        drawn = varying.long_polling(rate, hold_s, situation.network, tuple(_quantiles(goals)))
+        unheard = np.exp(-rate * drawn.gaps_s)  # the odds that nothing comes in a gap
+        cycle_s = float((drawn.gaps_s + unheard * -np.expm1(-rate * hold_s) / rate).mean())
+        empty_ratio = float(unheard.mean()) * math.exp(-rate * hold_s)
+        found = _Found(drawn.mean_s, drawn.quantiles_s, drawn.max_s, empty_ratio, 1 / cycle_s)
+    else:
         found = _Found(
             float(models.long_polling_mean_s(rate, hold_s, gap, delta)),
             {q: float(models.long_polling_quantile_s(q, rate, hold_s, gap, delta)) for q in _quantiles(goals)},
@@ -164,10 +174,6 @@ def long_polling(situation: Situation, goals: Goals, cost: Cost, hold_s: float, 
             float(models.long_polling_empty_ratio(rate, hold_s, gap)),
             1 / float(models.long_polling_cycle_s(rate, hold_s, gap)),
         )
-    else:
-        schedule, run_in_s = _schedule(situation, hold_s + gap)
-        outcome = simulate.long_poll(schedule, hold_s, situation.network, situation.rng(), run_in_s=run_in_s)
-        found = _found(goals, outcome)
     load = Load(found.requests_hz, situation.rate_hz)
     return _choice(situation, goals, cost, found, load, prices=prices, settings={"long_polling.hold_s": hold_s})
 
@@ -177,11 +183,11 @@ def push(situation: Situation, goals: Goals, cost: Cost, prices: Prices = PRICES
     delta = situation.delta_s
     found = _Found(delta, dict.fromkeys(_quantiles(goals), delta), delta, math.nan, 0.0)
     if situation.rtt_spread:
-        schedule, _ = _schedule(situation, 1 / situation.rate_hz)
-        found = _found(goals, simulate.push(schedule, situation.network, situation.rng()))
-    load = Load(0.0, situation.rate_hz)
-    beat = {"server.heartbeat_s": heartbeat_s(situation)}
-    return _choice(situation, goals, cost, found, load, prices=prices, settings=beat)
+        drawn = varying.push(situation.network, tuple(_quantiles(goals)))
+        found = _Found(drawn.mean_s, drawn.quantiles_s, drawn.max_s, math.nan, 0.0)
+    beat_s = heartbeat_s(situation)
+    load = Load(0.0, situation.rate_hz, heartbeat_s=beat_s)
+    return _choice(situation, goals, cost, found, load, prices=prices, settings={"server.heartbeat_s": beat_s})
 
 
 def heartbeat_s(situation: Situation) -> float:
@@ -202,12 +208,35 @@ def _quantiles(goals: Goals) -> list[float]:
     return sorted({QUANTILE, *(goal for goal in goals.latency_s if not isinstance(goal, str))})
 
 
-def polling_empty_ratio(situation: Situation, period_s: float) -> float:
-    """The empty ratio of a fixed period: e^(-rate P) of Poisson events, else what the trace's own events make."""
+def polling_empty_ratio(situation: Situation, period_s: float | Floats) -> float:
+    """The empty ratio of a period, or of a mixture of these: e^(-rate P) of Poisson events, else by the trace's own."""
     if situation.trace is None:
-        return float(models.polling_empty_ratio(situation.rate_hz, period_s))
-    answers = realised.polling_answers(situation.trace, period_s)
-    return float(answers.empty.sum() / answers.responses.sum())
+        return float(np.mean(models.polling_empty_ratio(situation.rate_hz, period_s)))
+    return float(_quiet(_Same(situation.trace)).ratio(period_s).mean())
+
+
+class _Same:
+    """A schedule as a key: equal to itself alone."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+
+    def __hash__(self) -> int:
+        return id(self.schedule.due_s)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.schedule is self.schedule
+
+
+@lru_cache(maxsize=8)
+def _quiet(key: _Same) -> realised.Quiet:
+    return realised.Quiet(key.schedule)
+
+
+def _varying(situation: Situation, goals: Goals, policy: Policy) -> _Found:
+    drawn = varying.polling(policy, situation.network, tuple(_quantiles(goals)))
+    empty_ratio = polling_empty_ratio(situation, drawn.gaps_s)
+    return _Found(drawn.mean_s, drawn.quantiles_s, drawn.max_s, empty_ratio, 1 / float(drawn.gaps_s.mean()))
 
 
 def _fixed(situation: Situation, goals: Goals, policy: Policy) -> _Found:
@@ -230,9 +259,15 @@ def _jittered(situation: Situation, goals: Goals, policy: Policy) -> _Found:
         float(models.jittered_polling_mean_s(interval, jitter, delta)),
         {q: models.jittered_polling_quantile_s(q, interval, jitter, delta) for q in _quantiles(goals)},
         delta + policy.longest_s,
-        float(models.jittered_polling_empty_ratio(situation.rate_hz, interval, jitter)),
+        _jittered_empty_ratio(situation, interval, jitter),
         1 / interval,
     )
+
+
+def _jittered_empty_ratio(situation: Situation, interval_s: float, jitter: float) -> float:
+    if situation.trace is None:
+        return float(models.jittered_polling_empty_ratio(situation.rate_hz, interval_s, jitter))
+    return polling_empty_ratio(situation, interval_s * np.linspace(1 - jitter, 1 + jitter, 101))
 
 
 def _backoff(situation: Situation, goals: Goals, policy: Policy) -> _Found:
@@ -247,12 +282,21 @@ def _backoff(situation: Situation, goals: Goals, policy: Policy) -> _Found:
     return _Found(found.mean_s, quantiles, delta + longest, found.empty_ratio, found.requests_per_event * rate)
 
 
+BLIND = (FixedRate, FixedDelay, Jittered)  # policies that do not look at their answers
 CLOSED: dict[type[Policy], Callable[[Situation, Goals, Policy], _Found]] = {
     FixedRate: _fixed,
     Jittered: _jittered,
     Backoff: _backoff,
 }
 """Policies with a closed form, for pauses no shorter than the round trip."""
+
+
+def _form(situation: Situation, policy: Policy) -> Callable[[Situation, Goals, Policy], _Found]:
+    """What predicts this policy here: a policy that does not look at its answers needs no simulator on any events."""
+    blind = isinstance(policy, BLIND)
+    if situation.rtt_spread:
+        return _varying if blind else _simulated
+    return CLOSED.get(type(policy), _simulated) if blind or situation.trace is None else _simulated
 
 
 def _simulated(situation: Situation, goals: Goals, policy: Policy) -> _Found:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from analysis import models
+from analysis import models, varying
 from analysis.costs import Cost, Costs
 from analysis.demand import PRICES, Prices
 from analysis.policies import Backoff, FixedRate, Learning, Policy
@@ -38,6 +38,7 @@ __all__ = [
 
 SAFE_HOLD_S = 30.0  # RFC 6202, section 5.5
 LONGEST_HOLD_S = 120.0
+CLOSE = 1e-5  # of an interval: near enough
 SHORTEST_S = 1e-3  # nobody polls more often
 LONGEST_S = 86_400.0
 WORTHWHILE = 0.95  # of the fixed interval's requests: an adaptive policy that saves less is not worth its trouble
@@ -50,16 +51,39 @@ SEARCHED, JUDGED = 2e4, 3e5  # questions simulated for a candidate, and for the 
 def best_interval_s(situation: Situation, goals: Goals) -> tuple[float, float]:
     """The shortest and the longest interval the goals allow (s); none when the first is beyond the second.
 
-    Freshness bounds it from above, (l - delta)/q; empty answers bound it from below, -ln(epsilon)/lambda.
+    Freshness bounds it from above, (l - delta)/q; empty answers bound it from below, -ln(epsilon)/lambda. Round trips
+    that vary make the tail longer, which is taken off.
     """
     longest = math.inf
     for goal, wanted_s in goals.latency_s.items():
-        room_s = wanted_s - situation.delta_s
-        longest = min(longest, room_s * 2 if goal == "mean" else room_s if goal == "max" else room_s / float(goal))
+        longest = min(longest, (wanted_s - situation.delta_s) / _slope(goal))
+    if situation.rtt_spread and math.isfinite(longest):
+        longest = _longest_varying_s(situation, goals, longest)
     shortest = situation.round_trip_s
     if goals.empty_ratio:
         shortest = max(shortest, interval_for_empty_ratio_s(situation, goals.empty_ratio))
     return shortest, longest
+
+
+def _slope(goal: str | float) -> float:
+    """How much later this goal's latency is for each second that the interval is longer."""
+    return {"mean": 0.5, "max": 1.0}.get(goal, 0.0) if isinstance(goal, str) else goal
+
+
+def _longest_varying_s(situation: Situation, goals: Goals, longest_s: float) -> float:
+    """Correct the longest interval for what the drawn round trips add; below a round trip when nothing helps."""
+    quantiles = tuple(goal for goal in goals.latency_s if isinstance(goal, float))
+    least_s = max(situation.round_trip_s, SHORTEST_S)
+    for _ in range(8):
+        tried_s = max(longest_s, least_s)
+        found = varying.polling(FixedRate(tried_s), situation.network, quantiles)
+        late_s: dict[str | float, float] = {"mean": found.mean_s, "max": found.max_s}
+        late_s |= found.quantiles_s
+        excess_s = max((late_s[goal] - wanted_s) / _slope(goal) for goal, wanted_s in goals.latency_s.items())
+        longest_s = tried_s - excess_s
+        if abs(excess_s) < CLOSE * tried_s or (excess_s > 0 and tried_s == least_s):
+            break
+    return longest_s
 
 
 def interval_for_empty_ratio_s(situation: Situation, empty_ratio: float) -> float:
@@ -82,19 +106,7 @@ def fixed_interval(situation: Situation, goals: Goals, cost: Cost, prices: Price
     if math.isinf(longest_s):  # nothing is asked of freshness: as many empty answers as are allowed, or the mean gap
         longest_s = min(shortest_s, LONGEST_S) if goals.empty_ratio else 1 / situation.rate_hz
     interval_s = max(longest_s, situation.round_trip_s, SHORTEST_S)
-    found = polling(situation, goals, cost, FixedRate(interval_s), prices)
-    if not situation.rtt_spread:
-        return found
-    for _ in range(6):  # round trips that vary make the tail longer: take off what is too much
-        excess_s = max(
-            ((found.latency_s(goal) - wanted_s) / (goal if isinstance(goal, float) else 1)
-             for goal, wanted_s in goals.latency_s.items()), default=0.0,
-        )  # fmt: skip
-        if excess_s <= 0 or interval_s <= situation.round_trip_s:
-            break
-        interval_s = max(interval_s - 1.02 * excess_s, situation.round_trip_s, SHORTEST_S)
-        found = polling(situation, goals, cost, FixedRate(interval_s), prices)
-    return found
+    return polling(situation, goals, cost, FixedRate(interval_s), prices)
 
 
 def adaptive(situation: Situation, goals: Goals, cost: Cost, prices: Prices, fixed: Choice) -> Choice | None:
