@@ -7,7 +7,6 @@ same bytes for the same run.
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import style
+from analysis import drawn, style
 from analysis.charts_cost import connection, per_event
 from analysis.charts_frontier import frontier
 from analysis.charts_latency import crowd, percentiles
@@ -121,29 +120,18 @@ def draw(frames: Frames, wanted: Iterable[Chart] = CHARTS) -> Iterator[Picture]:
             shown = shown if chart.secure else plain_text(shown)
             if chart.whole_run == (not experiment) and has(shown, *chart.needs):
                 with style.house():
-                    drawn = chart.draw(frames, shown)
-                    if drawn is not None:
-                        style.settle(drawn.figure)
-                if drawn is not None:
-                    yield Picture(chart, experiment, drawn)
+                    found = chart.draw(frames, shown)
+                    if found is not None:
+                        style.settle(found.figure)
+                if found is not None:
+                    yield Picture(chart, experiment, found)
 
 
 def svg(picture: Picture) -> str:
-    """The chart as SVG: no date, and identifiers out of its own name, so that two in one page do not collide."""
-    target = io.BytesIO()
-    with style.house(picture.name):
-        picture.drawn.figure.savefig(target, format="svg", metadata={"Date": None, "Creator": "pushbench"})
-    return target.getvalue().decode()
+    """The chart as SVG."""
+    return drawn.svg(picture.name, picture.drawn)
 
 
 def save(picture: Picture, folder: Path) -> str:
     """Write ``charts/NAME.svg``, ``charts/NAME.png`` and ``tables/NAME.csv`` in ``folder``; returns the SVG."""
-    (folder / "charts").mkdir(parents=True, exist_ok=True)
-    (folder / "tables").mkdir(parents=True, exist_ok=True)
-    text = svg(picture)
-    (folder / "charts" / f"{picture.name}.svg").write_text(text, encoding="utf-8")
-    with style.house(picture.name):
-        metadata = {"Software": "pushbench"}
-        picture.drawn.figure.savefig(folder / "charts" / f"{picture.name}.png", metadata=metadata)
-    picture.drawn.table.to_csv(folder / "tables" / f"{picture.name}.csv", index=False, float_format="%.9g")
-    return text
+    return drawn.save(picture.name, picture.drawn, folder)

@@ -1,30 +1,42 @@
 """The regime map as a picture: where to poll, and where to push, by event rate and tolerated staleness.
 
 The rule it keeps: a colour is a recommendation only where the measured costs can tell; where they cannot it is pale and
-hatched. Well-known applications stand on the map as points, so that a reader finds his own.
+hatched, and says so on the spot. Well-known applications stand on the map as points, so that a reader finds his own.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from analysis import style
-from analysis.frames import Drawn
+from analysis.drawn import Drawn
 from analysis.prose import number
-from analysis.regime import KINDS, Regimes
+from analysis.regime import KINDS, Mask, Regimes
 from analysis.tuning import Situation
 
 _COLOURS = ("#d55e00", "#e69f00", "#0072b2")  # as the transports have them: polling, long polling, WebSocket
-_WORDS = ("poll", "long poll", "push: SSE, WebSocket")
+_WORDS = (
+    "POLL\nclients ask at an interval",
+    "LONG POLL\na question waits for its answer",
+    "PUSH\nthe server tells at once (SSE, WebSocket)",
+)
+UNSURE = "too close to call"
+_HALO = [withStroke(linewidth=3.5, foreground=style.PAPER)]
+# Ticks as people say them: events per second of one client, and seconds of staleness.
+_RATES = ((1e-3, "4 an\nhour"), (1e-2, "36 an\nhour"), (0.1, "6 a\nminute"), (1.0, "1 a\nsecond"),
+          (10.0, "10 a\nsecond"), (100.0, "100 a\nsecond"))  # fmt: skip
+_DELAYS = ((0.1, "0.1 s"), (1.0, "1 s"), (10.0, "10 s"), (60.0, "1 min"), (300.0, "5 min"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +63,25 @@ def regime_map(maps: Sequence[tuple[str, Regimes]], examples: Sequence[Example] 
     first = maps[0][1]
     title, sentence = _words(maps)
     subtitle = (
-        f"Cheapest kind of transport whose p95 stays within the staleness; {first.situation.clients:,.0f} clients,"
-        f" round trip {1e3 * first.situation.rtt_s:g} ms, {first.situation.payload_bytes} B an event."
+        "Find your application: how often one client gets an event (to the right: more often), and how late it may come"
+        " (upwards: later). The colour is the cheapest way that is fresh enough, by measured server cores, memory and"
+        " bytes."
     )
-    notes = [f"{first.source[0].upper()}{first.source[1:]}.", "Hatched: the intervals of the measured costs overlap."]
-    figure, panels = style.frame(title, subtitle, panels=len(maps), height_in=5.4, notes=notes)
+    notes = [
+        (
+            "Hatched: the measured costs are not precise enough to say which side is cheaper (their 95 % intervals"
+            " overlap). Dots: typical applications, for orientation. White: nothing is fresh enough."
+        ),
+        (
+            f"For {first.situation.clients:,.0f} clients, {first.situation.payload_bytes} B an event, round trip"
+            f" {1e3 * first.situation.rtt_s:g} ms; costs grow in proportion, so other numbers of clients have the same"
+            f" borders. {first.source[0].upper()}{first.source[1:]}."
+        ),
+    ]
+    figure, panels = style.frame(title, subtitle, panels=len(maps), height_in=5.6, notes=notes)
     for axes, (heading, regimes) in zip(panels, maps, strict=True):
         _panel(axes, heading, regimes, examples)
-    panels[0].set_ylabel("tolerated staleness: 95 % of events within … s")
+    panels[0].set_ylabel("how late 95 % of the events may come, at most")
     return Drawn(figure, title, sentence, table(maps))
 
 
@@ -77,48 +100,96 @@ def _panel(axes: Axes, heading: str, regimes: Regimes, examples: Sequence[Exampl
     x, y = regimes.rate_hz, regimes.staleness_s
     axes.set_title(heading)
     colours = np.array([(1.0, 1.0, 1.0), *(to_rgb(colour) for colour in _COLOURS)])
-    picture = 1 - (1 - colours[regimes.best + 1]) * np.where(regimes.sure, 0.55, 0.22)[..., None]
+    picture = 1 - (1 - colours[regimes.best + 1]) * np.where(regimes.sure, 0.5, 0.2)[..., None]
     axes.pcolormesh(x, y, picture, shading="nearest", rasterized=True)
     with mpl.rc_context({"hatch.linewidth": 0.6, "hatch.color": style.MUTED}):
         axes.contourf(x, y, (~regimes.sure).astype(float), levels=[0.5, 1.5], colors="none", hatches=["////"])
     for kind in range(len(KINDS)):
         inside = (regimes.best == kind).astype(float)
         if 0 < inside.mean() < 1:
-            axes.contour(x, y, inside, levels=[0.5], colors=[style.INK], linewidths=1.6)
-    style.log_x(axes, [float(x[0]), float(x[-1])])
-    style.log_y(axes, [float(y[0]), float(y[-1])])
+            axes.contour(x, y, inside, levels=[0.5], colors=[style.INK], linewidths=1.8)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    _ticks(axes, x, y)
+    axes.grid(visible=False)
+    axes.set_xlabel("how often one client gets an event, on average")
+    shown = [one for one in examples if x[0] <= one.rate_hz <= x[-1] and y[0] <= one.staleness_s <= y[-1]]
+    for one in shown:
+        _example(axes, one, right=one.rate_hz > np.sqrt(x[0] * x[-1]) * 3)
+    _name_regions(axes, regimes, shown)
+
+
+def _ticks(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
+    for axis, ticks, values in ((axes.xaxis, _RATES, x), (axes.yaxis, _DELAYS, y)):
+        named = {at: text for at, text in ticks if values[0] <= at * 1.001 and at <= values[-1] * 1.001}
+        axis.set_major_locator(FixedLocator(list(named)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _position, named=named: named.get(value, "")))
+        axis.set_minor_formatter(NullFormatter())
     axes.set_xlim(x[0], x[-1])
     axes.set_ylim(y[0], y[-1])
-    axes.grid(visible=False)
-    axes.set_xlabel("events per second and client")
-    _name_regions(axes, regimes)
-    halo = [withStroke(linewidth=3, foreground=style.PAPER)]
-    for one in examples:
-        if x[0] <= one.rate_hz <= x[-1] and y[0] <= one.staleness_s <= y[-1]:
-            axes.plot(one.rate_hz, one.staleness_s, "o", color=style.INK, markersize=5, path_effects=halo)
-            right = one.rate_hz > np.sqrt(x[0] * x[-1]) * 3
-            axes.annotate(
-                one.name, (one.rate_hz, one.staleness_s), (-7 if right else 7, 0), textcoords="offset points",
-                ha="right" if right else "left", va="center", size=9.5, path_effects=halo,
-            )  # fmt: skip
 
 
-def _name_regions(axes: Axes, regimes: Regimes) -> None:
-    """Write each region's name where it is widest: at the middle of its points, in log units."""
+def _example(axes: Axes, one: Example, *, right: bool) -> None:
+    axes.plot(one.rate_hz, one.staleness_s, "o", color=style.INK, markersize=5, path_effects=_HALO)
+    axes.annotate(
+        one.name, (one.rate_hz, one.staleness_s), (-7 if right else 7, 0), textcoords="offset points",
+        ha="right" if right else "left", va="center", size=9.5, path_effects=_HALO,
+    )  # fmt: skip
+
+
+def _name_regions(axes: Axes, regimes: Regimes, examples: Sequence[Example]) -> None:
+    """Write each region's name, and where nothing can be told, on the spot where there is most room for it."""
+    taken = [_place(regimes, one.rate_hz, one.staleness_s) for one in examples]
     for kind, word in enumerate(_WORDS):
-        i, j = np.nonzero(regimes.best == kind)
-        if len(i) < 0.03 * regimes.best.size:
+        inside = regimes.best == kind
+        if inside.mean() < 0.03:
             continue
-        at = (np.exp(np.log(regimes.rate_hz[j]).mean()), np.exp(np.log(regimes.staleness_s[i]).mean()))
+        sure = inside & regimes.sure
+        spot = _roomiest(sure if sure.mean() > 0.05 else inside, taken)
+        taken.append(spot)
+        name, _, gloss = word.partition("\n")
+        at = _value(regimes, spot)
+        common: dict[str, Any] = {
+            "ha": "center",
+            "color": style.readable(_COLOURS[kind]),
+            "path_effects": _HALO,
+            "zorder": 8,
+        }
+        axes.annotate(name, at, va="bottom", size=16, weight="bold", **common)
+        axes.annotate(gloss, at, (0, -2), textcoords="offset points", va="top", size=9, **common)
+    if (~regimes.sure).mean() > 0.03:
         axes.annotate(
-            word, at, ha="center", va="center", size=15, weight="bold", color=style.readable(_COLOURS[kind]),
-            path_effects=[withStroke(linewidth=4, foreground=style.PAPER)],
+            UNSURE, _value(regimes, _roomiest(~regimes.sure, taken)), ha="center", va="center", size=10.5,
+            style="italic", color=style.INK, path_effects=_HALO, zorder=8,
         )  # fmt: skip
 
 
-def legend() -> list[Patch]:
-    """Patches for a legend, where a page wants one."""
-    return [Patch(color=colour, label=word) for colour, word in zip(_COLOURS, _WORDS, strict=True)]
+def _place(regimes: Regimes, rate_hz: float, staleness_s: float) -> tuple[float, float]:
+    """Where a point lies in the panel, 0 … 1 both ways."""
+    x, y = regimes.rate_hz, regimes.staleness_s
+    return (math.log(rate_hz / x[0]) / math.log(x[-1] / x[0]), math.log(staleness_s / y[0]) / math.log(y[-1] / y[0]))
+
+
+def _value(regimes: Regimes, place: tuple[float, float]) -> tuple[float, float]:
+    x, y = regimes.rate_hz, regimes.staleness_s
+    return float(x[0] * (x[-1] / x[0]) ** place[0]), float(y[0] * (y[-1] / y[0]) ** place[1])
+
+
+def _roomiest(inside: Mask, taken: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """The place of ``inside`` that is farthest from its border, the panel's, and what is taken; labels are wide."""
+    rows, columns = inside.shape
+    up, across = np.mgrid[0:rows, 0:columns]
+    # a label is some four times as wide as high: room to its sides counts a quarter
+    at = np.stack([across / (columns - 1) / 4, up / (rows - 1)], axis=-1)
+    here, there = at[inside], at[~inside][::3]
+    room = np.minimum(here[:, 0], 0.25 - here[:, 0])
+    room = np.minimum(room, np.minimum(here[:, 1], 1 - here[:, 1]))
+    for x, y in taken:
+        room = np.minimum(room, np.hypot(here[:, 0] - x / 4, here[:, 1] - y))
+    for part in np.array_split(there, max(1, len(there) // 200)) if len(there) else ():
+        room = np.minimum(room, np.hypot(*(here[:, None, :] - part[None]).transpose(2, 0, 1)).min(axis=1))
+    best = here[int(room.argmax())]
+    return float(best[0] * 4), float(best[1])
 
 
 def _words(maps: Sequence[tuple[str, Regimes]]) -> tuple[str, str]:
@@ -133,9 +204,9 @@ def _words(maps: Sequence[tuple[str, Regimes]]) -> tuple[str, str]:
             said.append(f"{heading}: no border between polling and push on this map")
     if not borders:
         return "One kind of transport is cheapest all over this map", "; ".join(said) + "."
-    low, high = min(borders), max(borders)
-    span = number(low) if high < 1.15 * low else f"{number(low)} to {number(high)}"
-    return f"Poll when {span} events fit into the delay you tolerate; push when fewer do", "; ".join(said) + "."
+    low, high = (f"{float(f'{end:.2g}'):g}" for end in (min(borders), max(borders)))
+    span = low if low == high else f"{low} to {high}"
+    return f"Poll when {span} events or more fit into the delay you tolerate; push when fewer do", "; ".join(said) + "."
 
 
 def border_events(regimes: Regimes) -> float:
@@ -152,4 +223,4 @@ def border_events(regimes: Regimes) -> float:
     return float(np.median(found)) if found else float("nan")
 
 
-__all__ = ["EXAMPLES", "Example", "Situation", "border_events", "legend", "regime_map", "table"]
+__all__ = ["EXAMPLES", "Example", "Situation", "border_events", "regime_map", "table"]

@@ -11,16 +11,15 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from analysis import charts, report, style
-from analysis.charts import Chart, Picture
+from analysis import drawn, pages, style
 from analysis.charts_compare import cell_name, counts, forest, headline, times
 from analysis.compare import BETTER, SAME, UNKNOWN, WORSE, Comparison, Figure
 from analysis.load import Run
 from analysis.metrics import BY_NAME
+from analysis.pages import Entry, Table
 from analysis.prose import number
-from analysis.report_tables import Entry, Table
 
-_CHART = Chart("compare", "What is different?", (), lambda _frames, _cells: None)
+NAME = "compare"
 _KINDS = {WORSE: "bad", BETTER: "good"}
 
 
@@ -63,25 +62,23 @@ def write(comparison: Comparison, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     comparison.table.to_csv(folder / "compare.csv", index=False, float_format="%.9g")
     with style.house():
-        drawn = forest(comparison)
-        style.settle(drawn.figure)
-    picture = Picture(_CHART, "", drawn)
-    svg = charts.svg(picture)
+        forest_plot = forest(comparison)
+        style.settle(forest_plot.figure)
+    svg = drawn.svg(NAME, forest_plot)
     (folder / "compare.svg").write_text(svg, encoding="utf-8")
-    with style.house(picture.name):
-        drawn.figure.savefig(folder / "compare.png", metadata={"Software": "pushbench"})
+    drawn.png(NAME, forest_plot, folder / "compare.png")
     page = folder / "compare.html"
     context = {
         "title": headline(comparison),
         "verdict": (_KINDS.get(comparison.verdict, "good"), f"{comparison.verdict}: {counts(comparison)}"),
         "runs": [("A", said(comparison.a)), ("B", said(comparison.b))],
         "notes": comparison.notes,
-        "svg": report.inline(svg, picture),
-        "sentence": drawn.sentence,
+        "svg": pages.inline(svg, forest_plot),
+        "sentence": forest_plot.sentence,
         "table": _table(comparison),
         "reasons": reasons(comparison),
     }
-    page.write_text(report.environment().get_template("compare.html.j2").render(context), encoding="utf-8")
+    page.write_text(pages.environment().get_template("compare.html.j2").render(context), encoding="utf-8")
     return page
 
 

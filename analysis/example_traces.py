@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from analysis.load import BadRunError
+from analysis.errors import BadRunError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -16,13 +16,14 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib.figure import Figure
 
+from analysis import drawn
 from analysis.prose import Estimate, plain
 from analysis.results import Results
 from analysis.style import Look, looks
 
 Row = Mapping[Any, Any]
+Drawn = drawn.Drawn  # what a chart of frames returns
 _SHARED = ("feed", "load", "server", "tls")  # sections of settings that hold for every transport
 Latencies = Callable[[str, str], npt.NDArray[np.float64]]
 
@@ -81,16 +82,6 @@ class Frames:
         """The highest floor among ``transports`` (median transit against an immediate server, ms); NaN if none."""
         known = [real(self.floor.get(name, {}).get("transit_ms_p50")) for name in transports]
         return max((value for value in known if math.isfinite(value)), default=math.nan)
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """A chart: its figure, the headline on it, the sentence it says, and the rows behind it."""
-
-    figure: Figure
-    title: str
-    sentence: str
-    table: pd.DataFrame
 
 
 def real(value: Any) -> float:

@@ -13,15 +13,18 @@ of the cell's settings by dotted name; ``sse.delivery_ms_p99`` is about the cell
 
 from __future__ import annotations
 
+import argparse
 import ast
 import math
 import operator
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
-from analysis.load import Cell, Run
+from analysis.load import Cell, Run, read_run
 from analysis.metrics import BY_NAME, applies
 
 _ARITHMETIC: Mapping[type[ast.operator], Callable[[float, float], float]] = {
@@ -193,3 +196,21 @@ def _setting(name: str, settings: Mapping[str, Any]) -> float:
     if isinstance(found, bool) or not isinstance(found, int | float):
         raise GateError(f"{name} is no number among the cell's settings")
     return found
+
+
+EXAMPLES = """examples:
+  python -m analysis gates < results/latest/run.json
+  python -m analysis gates < results/reference/run.json
+"""
+
+
+def arguments(_parser: argparse.ArgumentParser) -> None:
+    """``gates`` has no flags."""
+
+
+def gates_verb(_options: argparse.Namespace) -> int:
+    """Read a run.json that is yet to be measured from standard input; say what is wrong with its gates, a line each."""
+    found = list(mistakes(read_run(sys.stdin.read(), Path("standard input"))))
+    for mistake in found:
+        print(mistake, file=sys.stderr)
+    return 2 if found else 0

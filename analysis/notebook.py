@@ -7,6 +7,7 @@ percent format) and executed anew, so no output is ever committed. The run is na
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
 import sys
@@ -21,7 +22,7 @@ from analysis import charts, style
 from analysis.charts import CHARTS
 from analysis.frames import Frames, cell_name, has, known, rows
 from analysis.load import Run, open_run
-from analysis.report import inline
+from analysis.pages import inline
 from analysis.results import Results, evaluate
 
 RUN = "PUSHBENCH_RUN"
@@ -58,7 +59,7 @@ def show(results: Results, name: str) -> Shown:
     picture = next(charts.draw(frames, [chart]), None)
     if picture is None:
         return say(f"This run cannot answer “{chart.question}”: it lacks {', '.join(chart.needs)}, or what to compare.")
-    html = Markup("{}<p>{}</p>").format(inline(charts.svg(picture), picture), picture.drawn.sentence)
+    html = Markup("{}<p>{}</p>").format(inline(charts.svg(picture), picture.drawn), picture.drawn.sentence)
     return Shown(picture.drawn.sentence, html)
 
 
@@ -81,6 +82,23 @@ def agreement(results: Results, experiment: str) -> pd.DataFrame:
     found = results.agreement[results.agreement["experiment"] == experiment]
     names = pd.Index([cell_name(frames, row) for row in rows(found)], name="cell")
     return found.drop(columns=["experiment", "transport", "cell"]).set_index(names).round(4)
+
+
+EXAMPLES = """examples:
+  python -m analysis notebooks results/latest
+  python -m analysis notebooks results/reference
+"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``notebooks`` reads."""
+    latest = Path("results/latest")
+    parser.add_argument("run", type=Path, nargs="?", default=latest, help=f"a run folder (default {latest})")
+
+
+def notebooks_verb(options: argparse.Namespace) -> int:
+    """Execute the notebooks on the run."""
+    return execute(open_run(options.run))
 
 
 def execute(run: Run) -> int:

@@ -15,21 +15,11 @@ import pandas as pd
 
 from analysis.policies import Backoff, FixedRate, Jittered, Learning, Policy
 from analysis.predict import PROXY_SHARE, Choice, Goals, Situation, long_polling, polling
-from analysis.tuner import Answer
-from analysis.tuning import LONGEST_HOLD_S, QUANTILE, best_hold, choices, chosen, cycle_s, fixed_interval
+from analysis.tuner import Answer, row
+from analysis.tuning import LONGEST_HOLD_S, best_hold, choices, chosen, cycle_s, fixed_interval
 
-FAMILIES = {
-    "fixed_rate": "poll, fixed interval", "jittered": "poll, jittered", "backoff": "poll, back-off",
-    "learning": "poll, learned rate", "long_polling": "long poll", "push": "push",
-}  # fmt: skip
-COSTS = ("requests_hz", "empty_ratio", "cores")
+COSTS = ("requests_hz", "empty_ratio", "cores", "down_bps")
 QUESTIONS = 1e4  # simulated for each adaptive policy on a trace
-
-
-def family(one: Choice) -> str:
-    """What kind of point it is."""
-    key = str(one.settings.get("polling.policy", one.transport))
-    return FAMILIES.get(key, FAMILIES["push"])
 
 
 def candidates(answer: Answer) -> pd.DataFrame:
@@ -38,24 +28,6 @@ def candidates(answer: Answer) -> pd.DataFrame:
     for column in COSTS:
         frame[f"front_{column}"] = front(frame["p95_s"].to_numpy(), frame[column].fillna(0.0).to_numpy())
     return frame.drop_duplicates().sort_values(["family", "p95_s"], ignore_index=True)
-
-
-def row(one: Choice) -> dict[str, object]:
-    """A choice as a row of the table."""
-    asked = one.demand
-    return {
-        "family": family(one), "transport": one.transport, "label": one.label,
-        "setting": ", ".join(
-            f"{key.partition('.')[2]} {value if isinstance(value, str) else format(value, '.4g')}"
-            for key, value in one.settings.items()
-        ),
-        "p95_s": one.quantiles_s[QUANTILE], "mean_s": one.mean_s, "max_s": one.max_s, "empty_ratio": one.empty_ratio,
-        "requests_hz": one.requests_hz, "connections": asked.connections,
-        "cores": asked.cores.value, "cores_low": asked.cores.low, "cores_high": asked.cores.high,
-        "memory_bytes": asked.memory_bytes.value, "down_bps": asked.down_bps.value,
-        "hourly": asked.hourly.value, "hourly_low": asked.hourly.low, "hourly_high": asked.hourly.high,
-        "meets": one.meets,
-    }  # fmt: skip
 
 
 def front(late: np.ndarray, cost: np.ndarray) -> np.ndarray:
@@ -75,9 +47,9 @@ def _tried(answer: Answer) -> Iterator[Choice]:
     if fixed is not None:
         cost = asked.costs.by_transport["polling"]
         part = asked.situation.thinned(_interval_s(fixed), QUESTIONS)
-        for policy in _policies(_interval_s(fixed), on_trace=part.trace is not None):
+        for policy in _policies(_interval_s(fixed), simulated=part.trace is not None or bool(part.rtt_spread)):
             on = asked.situation if isinstance(policy, FixedRate) else part
-            if policy.longest_s >= asked.situation.round_trip_s and not asked.situation.rtt_spread:
+            if policy.longest_s >= asked.situation.round_trip_s:
                 yield polling(on, asked.goals, cost, policy, asked.prices)
     if answer.long_polling is not None:
         cost = asked.costs.by_transport["long_polling"]
@@ -90,16 +62,16 @@ def _interval_s(one: Choice) -> float:
     return float(one.settings["polling.interval_s"])
 
 
-def _policies(interval_s: float, *, on_trace: bool) -> Iterator[Policy]:
+def _policies(interval_s: float, *, simulated: bool) -> Iterator[Policy]:
     """Settings round the recommended interval: many where a closed form answers, few where all is simulated."""
     for factor in np.geomspace(1 / 10, 10, 31):
         yield FixedRate(float(factor) * interval_s)
-    for factor in np.geomspace(1 / 10, 10, 5 if on_trace else 15):
+    for factor in np.geomspace(1 / 10, 10, 5 if simulated else 15):
         scaled = float(factor) * interval_s
         yield Jittered(scaled, 0.5)
         yield Backoff(0.5 * scaled, 1.5, 4 * scaled)
         yield Backoff(0.8 * scaled, 1.5, 1.6 * scaled)
-        if on_trace:
+        if simulated:
             yield Learning(1.0, scaled, 0.5 * scaled, 5 * scaled)
 
 
@@ -113,7 +85,7 @@ def intervals(answer: Answer) -> pd.DataFrame:
     fixed = answer.polling
     assert fixed is not None  # noqa: S101  asked where polling has costs
     asked = answer.asked
-    given = replace(asked.situation, rtt_spread=0.0)
+    given = asked.situation
     cost = asked.costs.by_transport["polling"]
     middle_s = max(_interval_s(fixed), given.round_trip_s)
     swept = np.geomspace(max(given.round_trip_s, middle_s / 12), middle_s * 12, 60)
@@ -150,15 +122,16 @@ class Scenario:
 def scenarios(answer: Answer) -> list[Scenario]:
     """Now; the rate twice and half; three times the round trip; ten times the clients; half the delay."""
     asked = answer.asked
-    now, goals = replace(asked.situation, rtt_spread=0.0), asked.goals
+    now, goals = asked.situation, asked.goals
     halved = Goals({goal: wanted_s / 2 for goal, wanted_s in goals.latency_s.items()}, goals.empty_ratio)
     cases = [
-        ("now", now, goals), ("rate x 2", now.faster(2), goals), ("rate ÷ 2", now.faster(0.5), goals),
-        ("round trip x 3", replace(now, rtt_s=3 * now.rtt_s), goals),
-        ("clients x 10", replace(now, clients=10 * now.clients), goals),
+        ("as it is now", now, goals), ("events come twice as often", now.faster(2), goals),
+        ("events come half as often", now.faster(0.5), goals),
+        ("round trips take 3 times as long", replace(now, rtt_s=3 * now.rtt_s), goals),
+        ("there are 10 times the clients", replace(now, clients=10 * now.clients), goals),
     ]  # fmt: skip
     if goals.latency_s:
-        cases.append(("delay ÷ 2", now, halved))
+        cases.append(("updates must come twice as soon", now, halved))
     return [_scenario(answer, *case) for case in cases]
 
 
@@ -175,4 +148,4 @@ def _scenario(answer: Answer, name: str, situation: Situation, goals: Goals) -> 
     return Scenario(name, goals, best, fixed, old)
 
 
-__all__ = ["Scenario", "best_hold", "candidates", "family", "front", "holds", "intervals", "row", "scenarios"]
+__all__ = ["Scenario", "best_hold", "candidates", "front", "holds", "intervals", "scenarios"]

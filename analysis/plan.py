@@ -28,24 +28,29 @@ ASSUMPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """Everybody reconnects within ``within_s``: connections per second, cores for accepting them, bit/s down.
+    """Everybody reconnects within ``within_s``: connections per second, the cores and the bit/s out that takes.
 
-    ``drain_s`` is how long it takes the cores that serve in ordinary times, if they do nothing else.
+    ``drain_s`` is how long it takes at least: with all cores of the planned servers, less those that are busy anyway.
     """
 
     within_s: float
     connects_hz: float
     cores: Estimate
+    down_bps: Estimate
     drain_s: Estimate
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One transport at scale. ``descriptors`` is the open files of all servers: one a connection."""
+    """One transport at scale. ``descriptors`` is the open files of all servers: one a connection.
+
+    ``decided_by`` is what there must be so many servers for: cores, memory or open files.
+    """
 
     choice: Choice
     descriptors: float
     servers: Estimate
+    decided_by: str
     storm: Storm | None
 
     @property
@@ -72,23 +77,27 @@ def plans(found: Sequence[Choice], costs: Costs, *, server: Server, within_s: fl
 def _plan(choice: Choice, costs: Costs, server: Server, within_s: float | None) -> Plan:
     asked = choice.demand
     # The most of the three decides how many servers there must be.
-    needs = [
-        asked.cores.times(1 / (server.cores * server.utilisation)),
-        asked.memory_bytes.times(1 / server.memory_bytes),
-        Estimate(*(asked.connections / server.descriptors,) * 3),
-    ]
-    ends = (np.nanmax([getattr(need, end) for need in needs]) for end in ("value", "low", "high"))
-    servers = Estimate(*(float(np.ceil(one - 1e-9)) for one in ends))
+    needs = {
+        "cores": asked.cores.times(1 / (server.cores * server.utilisation)),
+        "memory": asked.memory_bytes.times(1 / server.memory_bytes),
+        "open files": Estimate(*(asked.connections / server.descriptors,) * 3),
+    }
+    ends = (np.nanmax([getattr(need, end) for need in needs.values()]) for end in ("value", "low", "high"))
+    servers = Estimate(*(max(1.0, float(np.ceil(one - 1e-9))) for one in ends))
+    decided_by = max(needs, key=lambda name: np.nan_to_num(needs[name].value, nan=-1.0))
     storm = None
     if within_s is not None and asked.connections:
-        storm = _storm(choice, costs, within_s)
-    return Plan(choice, asked.connections, servers, storm)
+        storm = _storm(choice, costs, servers.value * server.cores, within_s)
+    return Plan(choice, asked.connections, servers, decided_by, storm)
 
 
-def _storm(choice: Choice, costs: Costs, within_s: float) -> Storm:
-    cost = costs.by_transport[choice.transport]
-    connects_hz = choice.demand.connections / within_s
+def _storm(choice: Choice, costs: Costs, cores: float, within_s: float) -> Storm:
+    cost, asked = costs.by_transport[choice.transport], choice.demand
+    connects_hz = asked.connections / within_s
     each_us = widened(cost.connect_cpu_us)
-    cores = each_us.times(connects_hz * 1e-6)
-    usual = max(choice.demand.cores.value, 1e-9)
-    return Storm(within_s, connects_hz, cores, each_us.times(choice.demand.connections * 1e-6 / usual))
+    spare = max(cores - asked.cores.value, 1e-9)
+    return Storm(
+        within_s, connects_hz, each_us.times(connects_hz * 1e-6),
+        widened(cost.connect_bytes).times(8 * connects_hz / 2),  # of which half go each way, near enough
+        each_us.times(asked.connections * 1e-6 / spare),
+    )  # fmt: skip

@@ -24,7 +24,8 @@ import numpy as np
 
 from analysis import models
 from analysis.demand import HEADER_BYTES, PRICES
-from analysis.load import BadRunError, Cell
+from analysis.errors import BadRunError
+from analysis.load import Cell
 from analysis.prose import Estimate
 from analysis.results import Results
 

@@ -7,7 +7,6 @@ labels and reasons are somebody else's words. It writes under ``report/`` alone,
 
 from __future__ import annotations
 
-import re
 import shlex
 import shutil
 from collections.abc import Mapping
@@ -15,11 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from analysis import charts, charts_proof, proof, proof_page, report_tables, simulated, style
+from analysis import charts, charts_proof, pages, proof, proof_page, report_tables, simulated
 from analysis.charts import Picture
 from analysis.checks import Caveat
 from analysis.frames import Frames
@@ -27,12 +25,6 @@ from analysis.prose import listing
 from analysis.results import Results
 
 _TEMPLATE = "report.html.j2"
-# What matplotlib writes around and into an SVG that a page does not need, addresses of namespaces among it.
-_NOT_NEEDED = re.compile(
-    r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>|\sxmlns(?::\w+)?=\"[^\"]*\"", re.DOTALL
-)
-# Colours that turn with the page's light or dark scheme.
-_SCHEME = {style.PAPER: "paper", style.INK: "ink", style.MUTED: "muted", style.GRID: "grid", style.BAND: "band"}
 
 
 def write(results: Results) -> Path:
@@ -43,7 +35,7 @@ def write(results: Results) -> Path:
     frames = Frames.read(results)
     found = proof.claims(results)
     drawn = [*charts_proof.draw(found), *charts.draw(proof_page.others(frames, found))]
-    pictures = [(picture, inline(charts.save(picture, folder), picture)) for picture in drawn]
+    pictures = [(picture, pages.inline(charts.save(picture, folder), picture.drawn)) for picture in drawn]
     _tables(results, folder / "tables")
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / "report.html"
@@ -73,31 +65,9 @@ def _record(row: simulated.Row) -> dict[str, Any]:
     return asdict(row) | {"difference": row.difference, "verdict": row.verdict}
 
 
-def inline(svg: str, picture: Picture) -> Markup:
-    """An SVG as a part of a page: bare, as wide as its column, in the colours of the page, with its sentence aloud."""
-    bare = _NOT_NEEDED.sub("", svg).strip()
-    bare = re.sub(r'(<svg[^>]*?)\swidth="[^"]*"', r"\1", bare, count=1)
-    bare = re.sub(r'(<svg[^>]*?)\sheight="[^"]*"', r"\1", bare, count=1)
-    for colour, name in _SCHEME.items():
-        bare = bare.replace(colour, f"var(--{name}, {colour})")
-    label = escape(f"{picture.drawn.title}. {picture.drawn.sentence}")
-    return Markup(bare.replace("<svg", f'<svg role="img" aria-label="{label}"', 1))  # noqa: S704 - matplotlib's own, labels are paths
-
-
 def render(results: Results, frames: Frames, pictures: list[tuple[Picture, Markup]]) -> str:
     """The page's text. ``pictures``: each chart with its inline SVG."""
-    return environment().get_template(_TEMPLATE).render(_context(results, frames, pictures))
-
-
-def environment() -> jinja2.Environment:
-    """Where templates come from; everything in them is escaped, and nothing may be missing."""
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return pages.environment().get_template(_TEMPLATE).render(_context(results, frames, pictures))
 
 
 def _context(results: Results, frames: Frames, pictures: list[tuple[Picture, Markup]]) -> dict[str, Any]:

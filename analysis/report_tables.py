@@ -17,25 +17,9 @@ import pandas as pd
 from analysis import simulated as simulator
 from analysis.frames import Frames, Row, cell_settings, from_server, has, ok, real, rows, side_by_side
 from analysis.metrics import METRICS, UPSTREAM
+from analysis.pages import Entry, Table
 from analysis.prose import Estimate, number, size
 from analysis.results import Results
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One cell of a table: text, what follows in small print, and a class (``best``, ``bad``, ``name`` or nothing)."""
-
-    text: str
-    small: str = ""
-    kind: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table: heads (with the unit or the source beneath), and rows of entries."""
-
-    heads: tuple[tuple[str, str], ...]
-    rows: tuple[tuple[Entry, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)

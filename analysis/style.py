@@ -18,6 +18,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -93,9 +94,18 @@ def house(salt: str = "pushbench") -> Iterator[None]:
 
 
 def frame(
-    title: str, subtitle: str, panels: int = 1, height_in: float = 4.6, notes: Sequence[str] = ()
+    title: str,
+    subtitle: str,
+    panels: int = 1,
+    height_in: float = 4.6,
+    notes: Sequence[str] = (),
+    *,
+    columns: int = 0,
 ) -> tuple[Figure, list[Axes]]:
-    """A figure: its sentence on top, what is shown beneath it, ``panels`` axes side by side, notes at the foot."""
+    """A figure: its sentence on top, what is shown beneath it, ``panels`` axes, notes at the foot.
+
+    They stand side by side, or ``columns`` in a row.
+    """
     head = textwrap.wrap(title, 82) or [""]
     sub = textwrap.wrap(subtitle, 138)
     foot = [line for note in notes for line in textwrap.wrap(note, 150)]
@@ -117,7 +127,22 @@ def frame(
     )
     if foot:
         figure.text(0.012, 0.07 / total_in, "\n".join(foot), size=9, color=MUTED, va="bottom", linespacing=1.3)
-    return figure, [figure.add_subplot(1, panels, i + 1) for i in range(panels)]
+    columns = columns or panels
+    return figure, [figure.add_subplot(-(-panels // columns), columns, i + 1) for i in range(panels)]
+
+
+def key(figure: Figure, marks: Sequence[Artist]) -> None:
+    """Explain the marks in a line of their own between subtitle and panels, which make room for it."""
+    engine = figure.get_layout_engine()
+    assert isinstance(engine, ConstrainedLayoutEngine)  # noqa: S101  what ``frame`` gave it
+    left, bottom, width, height = engine.get()["rect"]
+    strip = 0.27 / figure.get_figheight()
+    engine.set(rect=(left, bottom, width, height - strip))
+    legend = figure.legend(
+        handles=list(marks), loc="upper left", bbox_to_anchor=(left, bottom + height), ncols=len(marks), frameon=False,
+        fontsize=9.5, handletextpad=0.4, columnspacing=1.6, borderaxespad=0.0,
+    )  # fmt: skip
+    legend.set_in_layout(False)
 
 
 def settle(figure: Figure) -> None:
@@ -125,7 +150,9 @@ def settle(figure: Figure) -> None:
 
     The solver's last digits are not the same in every run, and a clip path is named after them: they are rounded away.
     """
-    figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    assert engine is not None  # noqa: S101  what ``frame`` gave it
+    engine.execute(figure)  # without drawing
     figure.set_layout_engine("none")
     for axes in figure.axes:
         left, bottom, width, height = (round(edge, 5) for edge in axes.get_position().bounds)
@@ -134,7 +161,8 @@ def settle(figure: Figure) -> None:
 
 def plain_tick(value: float, _position: object = None) -> str:
     """A tick as people write it: 0.1, 1, 10, 1,000; never 10^0."""
-    return f"{value:,.6g}"
+    text = f"{value:,.6g}"
+    return f"{value:.9f}".rstrip("0") if "e-" in text else text
 
 
 def _label_log(axis: Axis, low: float, high: float) -> None:

@@ -13,28 +13,30 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from analysis import pareto, tune_page, tune_text, tune_write
+from analysis import tune_text, tune_write
 from analysis.tune_options import EXAMPLES, arguments, asked
-from analysis.tuner import Answer, answer
+from analysis.tuner import Answer, answer, row
 
 __all__ = ["EXAMPLES", "arguments", "tune_verb"]
 
 
 def tune_verb(options: argparse.Namespace) -> int:
-    """Answer one question."""
+    """Answer one question: in words first, and then, for whoever waits some seconds more, as a page."""
     question = asked(options)
     if options.grid:
         tune_write.refuse_grid(question, options.write)
     found = answer(question)
-    print(json.dumps(as_json(found), indent=1) if options.json else tune_text.screen(found))
+    print(json.dumps(as_json(found), indent=1) if options.json else tune_text.screen(found), flush=True)
+    beside = sys.stderr if options.json else sys.stdout
     if not options.no_page:
-        page = tune_page.write(found, options.out)
-        print(f"page: {page}", file=sys.stderr if options.json else sys.stdout)
+        from analysis import tune_page  # noqa: PLC0415  charts take longer to load than the answer to compute
+
+        print(f"page: {tune_page.write(found, options.out)}", file=beside)
     if options.write is not None:
         written = tune_write.write(found, options.write, grid=options.grid)
         print(
             f"live: python -m loadtests run {written[0]}, then python -m analysis tuned results/latest {written[1]}",
-            file=sys.stderr if options.json else sys.stdout,
+            file=beside,
         )
     return 0 if found.best.meets else 1
 
@@ -42,7 +44,7 @@ def tune_verb(options: argparse.Namespace) -> int:
 def as_json(found: Answer) -> dict[str, Any]:
     """The answer for a program: the choices by rows, the choice, what cannot be told from it, and where it flips."""
     rows = [
-        {**{key: _plain(value) for key, value in pareto.row(one).items()}, "settings": dict(one.settings),
+        {**{key: _plain(value) for key, value in row(one).items()}, "settings": dict(one.settings),
          "misses": list(one.misses)}
         for one in found.found
     ]  # fmt: skip

@@ -13,9 +13,9 @@ from pathlib import Path
 from analysis import costs, traces, units
 from analysis.costs import Costs
 from analysis.demand import Prices
-from analysis.load import BadRunError
-from analysis.planning import situation_arguments
+from analysis.errors import BadRunError
 from analysis.predict import Goals, Situation
+from analysis.situation_options import prices, situation_arguments
 from analysis.traces import Trace, TraceError
 
 CLIENTS = 1000
@@ -54,8 +54,7 @@ class Asked:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of ``tune``."""
-    situation_arguments(parser)
-    parser.set_defaults(clients=None)
+    situation_arguments(parser, None, f"{CLIENTS}, or as many as the trace names")
     add = parser.add_argument
     add("--rate", type=units.rate, help="events per second of each client: Poisson")
     add("--trace", type=Path, metavar="CSV", help="event times instead: a column of timestamps, perhaps one of clients")
@@ -86,9 +85,8 @@ def asked(options: argparse.Namespace) -> Asked:
         trace=None if trace is None else trace.schedule(run_in_s(trace, goals)),
     )  # fmt: skip
     known = costs.newest(options.results, shared=options.shared, tls=options.tls)
-    prices = Prices(options.core_hour, options.gib_hour, options.gb_sent)
     remarks = () if trace is None else trace.bad
-    return Asked(situation, goals, known, prices, trace, remarks, options.tls, options.shared)
+    return Asked(situation, goals, known, prices(options), trace, remarks, options.tls, options.shared)
 
 
 def _goals(options: argparse.Namespace) -> Goals:

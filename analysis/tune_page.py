@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup
 
-from analysis import charts, report, style, tune_charts, tune_text, units
-from analysis.charts import Chart, Picture
-from analysis.frames import Drawn
-from analysis.load import BadRunError
-from analysis.planning import ranged
+from analysis import drawn, pages, style, tune_charts, tune_text, units, varying
+from analysis.drawn import Drawn
+from analysis.errors import BadRunError
+from analysis.pages import Entry, Table
 from analysis.predict import seconds
-from analysis.report_tables import Entry, Table
 from analysis.tuner import Answer
 from analysis.tuning import QUANTILE
 
@@ -25,6 +24,27 @@ CHARTS: tuple[tuple[str, str, Callable[[Answer], Drawn], str], ...] = (
     ("hold", "Which hold time-out?", tune_charts.hold, "long_polling"),
     ("sensitivity", "What if things change?", tune_charts.sensitivity, "polling"),
 )
+# What the page's own words mean, for a reader who meets them here first.
+WORDS = (
+    (
+        "polling",
+        "every client asks again and again, at an interval; an answer brings all that is new, or nothing (empty)",
+    ),
+    (
+        "long polling",
+        "the question waits at the server until something is new, at most for the hold; then the client asks again",
+    ),
+    (
+        "push",
+        "a connection stays open and the server writes to it (SSE, WebSocket, STOMP); heartbeats keep it",
+    ),
+    (
+        "p95, 95 % of updates within …",
+        "how late updates are, from when they happen until the client has them: 95 of 100 are no later than that",
+    ),
+    ("cores", "processor cores of the servers that are busy on average; in brackets what the measured costs allow"),
+    ("transit, round trip", "one way through the network, and there and back"),
+)
 HEADS = (
     ("", ""), ("setting", ""), ("p95", "s"), ("mean", "s"), ("at most", "s"), ("empty", ""), ("requests", "1/s"),
     ("cores", "95 % interval"), ("memory", ""), ("down", ""), ("connections", ""), ("an hour", "95 % interval"),
@@ -32,10 +52,20 @@ HEADS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A chart on the page: its name among the files, the question it answers, and how it is drawn in line."""
+
+    name: str
+    question: str
+    drawn: Drawn
+    svg: Markup
+
+
 def write(answer: Answer, folder: Path) -> Path:
     """Write ``tune.html``, ``charts/`` and ``tables/``; the page's path. Raises BadRunError."""
     try:
-        pictures = [(picture, report.inline(charts.save(picture, folder), picture)) for picture in _pictures(answer)]
+        pictures = list(_pictures(answer, folder))
         tune_charts.choices_table(answer.found).to_csv(folder / "tables" / "choices.csv", index=False)
         page = folder / "tune.html"
         page.write_text(render(answer, pictures), encoding="utf-8")
@@ -44,17 +74,17 @@ def write(answer: Answer, folder: Path) -> Path:
     return page
 
 
-def _pictures(answer: Answer) -> Iterator[Picture]:
+def _pictures(answer: Answer, folder: Path) -> Iterator[Picture]:
     for name, question, draw, needs in CHARTS:
         if getattr(answer, needs) is None:
             continue
         with style.house():
-            drawn = draw(answer)
-            style.settle(drawn.figure)
-        yield Picture(Chart(name, question, (), lambda _frames, _cells: None), "", drawn)
+            found = draw(answer)
+            style.settle(found.figure)
+        yield Picture(name, question, found, pages.inline(drawn.save(name, found, folder), found))
 
 
-def render(answer: Answer, pictures: list[tuple[Picture, Markup]]) -> str:
+def render(answer: Answer, pictures: list[Picture]) -> str:
     """The page's text."""
     head, _, *said = tune_text.paragraphs(answer)
     context = {
@@ -65,8 +95,9 @@ def render(answer: Answer, pictures: list[tuple[Picture, Markup]]) -> str:
         "table": _table(answer),
         "assumptions": assumptions(answer),
         "remarks": answer.asked.remarks,
+        "words": WORDS,
     }
-    return report.environment().get_template("tune.html.j2").render(context)
+    return pages.environment().get_template("tune.html.j2").render(context)
 
 
 def assumptions(answer: Answer) -> Iterator[str]:
@@ -79,8 +110,16 @@ def assumptions(answer: Answer) -> Iterator[str]:
         else "what comes is like the trace; long traces are judged on stretches of them, spread evenly"
     )
     yield f"both ways take as long: one transit is half the round trip of {1e3 * given.rtt_s:g} ms, and the service"
+    if given.rtt_spread:
+        yield (
+            f"each way takes a time that varies (log-normal, ±{given.rtt_spread:.0%}), in all that is said here;"
+            f" such a law has no longest: “at most” is the longest of {varying.DRAWS:,}"
+        )
     yield "clients ask at independent moments, over connections that stand (asking less than once a minute: a new one)"
     yield "costs grow in proportion to requests, events and connections, as measured on one server (Python, asyncio)"
+    if answer.pushes:
+        beat_s = float(answer.pushes[0].settings["server.heartbeat_s"])
+        yield f"a push connection sends a heartbeat every {seconds(beat_s)}, 40 B of headers each way included"
     yield f"{tune_text.sentence(asked.costs.source).removesuffix('.')}"
     prices = asked.prices
     yield f"a core-hour costs {prices.core_hour:g}, a GiB-hour {prices.gib_hour:g}, a GB sent {prices.gb_sent:g}"
@@ -98,8 +137,10 @@ def _table(answer: Answer) -> Table:
             setting, f"{one.quantiles_s[QUANTILE]:.3g}", f"{one.mean_s:.3g}", f"{one.max_s:.3g}",
             "" if math.isnan(empty) else tune_text.percent(empty),
             tune_text.rate(one.requests_hz) if one.requests_hz else "",
-            ranged(asked.cores), units.bytes_text(asked.memory_bytes.value), units.bits_text(asked.down_bps.value),
-            units.short(asked.connections), ranged(asked.hourly), "met" if one.meets else "; ".join(one.misses),
+            units.ranged(asked.cores), units.bytes_text(asked.memory_bytes.value),
+            units.bits_text(asked.down_bps.value), units.short(asked.connections),
+            units.ranged(asked.hourly),
+            "met" if one.meets else "; ".join(one.misses),
         )  # fmt: skip
         rows.append((Entry(one.label, kind="name"), *(Entry(text, kind=kind) for text in texts)))
     return Table(HEADS, tuple(rows))

@@ -15,7 +15,6 @@ from analysis import traces, units
 from analysis.demand import Prices
 from analysis.demand import priced as priced_demand
 from analysis.flips import FURTHEST, NONE, Flip
-from analysis.planning import ranged
 from analysis.policies import FixedRate
 from analysis.predict import Choice, Goals, name_of, polling, seconds
 from analysis.prose import listing
@@ -205,7 +204,7 @@ def cores(one: Choice) -> str:
     """Busy server cores with their interval."""
     if one.demand.cores.high < LITTLE:
         return f"under {LITTLE:g} cores"
-    return f"{ranged(one.demand.cores)} cores"
+    return f"{units.ranged(one.demand.cores)} cores"
 
 
 def held(one: Choice) -> str:
@@ -272,8 +271,8 @@ def parts(answer: Answer, one: Choice) -> str:
 def priced(one: Choice) -> str:
     """The price with its interval: of an hour, or of a year where that is next to nothing."""
     if one.demand.hourly.high < LITTLE:
-        return f"{ranged(one.demand.hourly.times(HOURS))} a year"
-    return f"{ranged(one.demand.hourly)} an hour"
+        return f"{units.ranged(one.demand.hourly.times(HOURS))} a year"
+    return f"{units.ranged(one.demand.hourly)} an hour"
 
 
 def nearest(answer: Answer) -> str:

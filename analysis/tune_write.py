@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.load import BadRunError
+from analysis.errors import BadRunError
 from analysis.policies import POLICIES, Policy
 from analysis.predict import PROXY_SHARE, Choice, Goals, Situation, long_polling, polling, push
 from analysis.realised import Schedule

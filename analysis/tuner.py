@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from analysis import flips
 from analysis.flips import Flip
 from analysis.tune_options import Asked
-from analysis.tuning import Choice, choices, chosen, rivals
+from analysis.tuning import QUANTILE, Choice, choices, chosen, rivals
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,5 +50,36 @@ def answer(asked: Asked) -> Answer:
     """Compute everything that is said."""
     found = choices(asked.situation, asked.goals, asked.costs, asked.prices)
     best = chosen(found, asked.goals)
-    hangs_on = flips.flips(asked.situation, asked.goals, asked.costs, asked.prices)
+    today = [one for one in found if not adapts(one)]
+    hangs_on = flips.flips(asked.situation, asked.goals, asked.costs, asked.prices, today)
     return Answer(asked, tuple(found), best, tuple(rivals(found, best)) if best.meets else (), tuple(hangs_on))
+
+
+FAMILIES = {
+    "fixed_rate": "poll, fixed interval", "jittered": "poll, jittered", "backoff": "poll, back-off",
+    "learning": "poll, learned rate", "long_polling": "long poll", "push": "push",
+}  # fmt: skip
+
+
+def family(one: Choice) -> str:
+    """What kind of point it is."""
+    key = str(one.settings.get("polling.policy", one.transport))
+    return FAMILIES.get(key, FAMILIES["push"])
+
+
+def row(one: Choice) -> dict[str, object]:
+    """A choice as a row of a table."""
+    asked = one.demand
+    return {
+        "family": family(one), "transport": one.transport, "label": one.label,
+        "setting": ", ".join(
+            f"{key.partition('.')[2]} {value if isinstance(value, str) else format(value, '.4g')}"
+            for key, value in one.settings.items()
+        ),
+        "p95_s": one.quantiles_s[QUANTILE], "mean_s": one.mean_s, "max_s": one.max_s, "empty_ratio": one.empty_ratio,
+        "requests_hz": one.requests_hz, "connections": asked.connections,
+        "cores": asked.cores.value, "cores_low": asked.cores.low, "cores_high": asked.cores.high,
+        "memory_bytes": asked.memory_bytes.value, "down_bps": asked.down_bps.value,
+        "hourly": asked.hourly.value, "hourly_low": asked.hourly.low, "hourly_high": asked.hourly.high,
+        "meets": one.meets,
+    }  # fmt: skip

@@ -70,3 +70,18 @@ def bits_text(value: float) -> str:
         if value >= scale:
             return f"{value / scale:.3g} {unit}"
     return f"{value:.3g} bit/s" if math.isfinite(value) else "?"
+
+
+def ranged(estimate: tuple[float, float, float], *, whole: bool = False, said: Callable[[float], str] = short) -> str:
+    """Write (value, low, high) as ``1.47 (1.18-1.76)``; without an interval, or with none to see, the value alone."""
+    form = "{:,.0f}".format if whole else said
+    value, low, high = estimate
+    if not math.isfinite(value):
+        return "not measured"
+    if form(low) == form(high):
+        return form(value)
+    parts = [form(end).partition(" ") for end in (value, low, high)]
+    if len({unit for _, _, unit in parts}) == 1:  # the unit once
+        (middle, space, unit), (least, *_), (most, *_) = parts
+        return f"{middle} ({least}-{most}){space}{unit}"
+    return f"{form(value)} ({form(low)}-{form(high)})"

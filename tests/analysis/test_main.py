@@ -5,6 +5,9 @@ import json
 import pytest
 
 from analysis import __main__ as command
+from analysis import notebook, report, reporting
+from analysis.load import open_run
+from analysis.results import evaluate
 from tests.analysis import fake_run
 
 
@@ -17,8 +20,8 @@ def folder(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_charts(monkeypatch):
     """Charts and notebooks have tests of their own, and take their time."""
-    monkeypatch.setattr(command.report, "write", lambda results: results.run.folder / "report" / "report.html")
-    monkeypatch.setattr(command.notebook, "execute", lambda run: 7)
+    monkeypatch.setattr(report, "write", lambda results: results.run.folder / "report" / "report.html")
+    monkeypatch.setattr(notebook, "execute", lambda run: 7)
 
 
 def test_report_prints_a_table_and_where_the_report_lies(folder, capsys):
@@ -92,7 +95,7 @@ def test_notebooks_are_passed_on(folder):
     assert command.main(["notebooks", str(folder)]) == 7
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["report", "--help"], ["notebooks", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], *([row.name, "--help"] for row in command.VERBS)])
 def test_help_ends_in_two_examples(arguments, capsys):
     with pytest.raises(SystemExit) as done:
         command.main(arguments)
@@ -109,6 +112,6 @@ def test_no_verb_is_bad_input():
 
 
 def test_numbers_that_are_missing_are_blank(folder):
-    results = command.evaluate(command.open_run(folder))
+    results = evaluate(open_run(folder))
     blank = dataclasses.replace(results, cells=results.cells.assign(delivery_ms_p50=float("nan")))
-    assert any("nan" in line for line in command.lines(blank)) is False
+    assert any("nan" in line for line in reporting.lines(blank)) is False

@@ -48,3 +48,9 @@ def test_written():
         "640 B", "16.3 KiB", "14.8 GiB", "2 TiB", "?",
     ]  # fmt: skip
     assert [units.bits_text(v) for v in (5, 1.13e6, 2e9, nan)] == ["5 bit/s", "1.13 Mbit/s", "2 Gbit/s", "?"]
+
+
+def test_an_interval_names_its_unit_once_where_it_is_one():
+    assert units.ranged((3.6e8, 3.59e8, 3.61e8), said=units.bits_text) == "360 (359-361) Mbit/s"
+    assert units.ranged((1e9, 9e8, 1.1e9), said=units.bits_text) == "1 Gbit/s (900 Mbit/s-1.1 Gbit/s)"
+    assert units.ranged((1e6, 1e6, 1e6)) == "1 M"
