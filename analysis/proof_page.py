@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from analysis.frames import Frames
+from analysis.pages import Entry, Table
 from analysis.proof import ALONE, HOLDS, SHARP, TOLERANCE, Claim, Point
 from analysis.prose import Estimate, listing, number
-from analysis.report_tables import Entry, Table
 
 _HEADS = (
     ("asked", "events/s of a client; p95"), ("transport", ""), ("time scaled", "1 s live is"),

@@ -77,9 +77,11 @@ def _longest_varying_s(situation: Situation, goals: Goals, longest_s: float) -> 
     for _ in range(8):
         tried_s = max(longest_s, least_s)
         found = varying.polling(FixedRate(tried_s), situation.network, quantiles)
-        late_s: dict[str | float, float] = {"mean": found.mean_s, "max": found.max_s}
-        late_s |= found.quantiles_s
-        excess_s = max((late_s[goal] - wanted_s) / _slope(goal) for goal, wanted_s in goals.latency_s.items())
+        ends = {"mean": found.mean_s, "max": found.max_s}
+        excess_s = max(
+            ((ends[goal] if isinstance(goal, str) else found.quantiles_s[goal]) - wanted_s) / _slope(goal)
+            for goal, wanted_s in goals.latency_s.items()
+        )
         longest_s = tried_s - excess_s
         if abs(excess_s) < CLOSE * tried_s or (excess_s > 0 and tried_s == least_s):
             break
