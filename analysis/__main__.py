@@ -20,7 +20,7 @@ from analysis.errors import BadRunError
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A verb and what ``--help`` says of it; its module has ``arguments``, ``NAME_verb`` and ``USAGE``, or ``EXAMPLES``."""
+    """A verb and what ``--help`` says of it; its module has ``arguments``, ``NAME_verb``, ``USAGE`` or ``EXAMPLES``."""
 
     name: str
     module: str
