@@ -56,7 +56,7 @@ def tradeoff(answer: Answer) -> Drawn:
     title = _tradeoff_title(answer)
     subtitle = (
         "Every point is a setting that could be chosen: the further left, the fresher; the lower, the cheaper. The grey"
-        " line joins those that no other beats in both (the Pareto front). Both axes are logarithmic."
+        " line joins those that no other beats in both (the Pareto front)."
     )
     figure, axes = style.frame(title, subtitle, panels=len(PANELS), height_in=7.4, columns=2)
     looks = style.looks(tuner.FAMILIES.values())
@@ -96,8 +96,8 @@ def _tradeoff_panel(
         )  # fmt: skip
     if lowest and (shown["y"] <= lowest).any():
         axis.annotate(
-            panel.nothing, (0, lowest), xycoords=("axes fraction", "data"), xytext=(5, 0), textcoords="offset points",
-            va="center", size=9, color=style.MUTED, path_effects=_HALO,
+            panel.nothing, (0, lowest), xycoords=("axes fraction", "data"), xytext=(-8, 0), textcoords="offset points",
+            ha="right", va="center", color=style.MUTED,
         )  # fmt: skip
     y = {"cores": best.demand.cores.value, "down_bps": best.demand.down_bps.value}.get(panel.column)
     y = getattr(best, panel.column) if y is None else y
@@ -229,10 +229,10 @@ def _zones(panel: Axes, answer: Answer, shortest_s: float, longest_s: float) -> 
         )  # fmt: skip
         return
     panel.axvspan(most, least, color=BAD, alpha=0.12, linewidth=0)
-    tell(panel, most, "fresh enough", GOOD, left=True, low=True)
+    tell(panel, most, "fresh enough", GOOD, left=True)
     if empty:
-        tell(panel, least, "few enough empty", GOOD, low=True)
-        tell(panel, least, "between them: neither", BAD)
+        tell(panel, least, "few enough empty", GOOD)
+        tell(panel, most, "between them: neither", BAD, left=True, low=True)
 
 
 def hold(answer: Answer) -> Drawn:
