@@ -143,18 +143,18 @@ def _turnaround_s(references: list[Measured]) -> float:
 def schedule_of(repeats: list[Measured], groups: Groups) -> Schedule | None:
     """The events of the whole feed: what a topic's subscriber was owed and when; None when nobody saw all of them.
 
-    A poller of the latest state did not: ticks are filled in, any other schedule is taken from a cell of the same feed
-    that saw all of it (same seed, same offsets: METHODOLOGY rule 5).
+    A poller of the latest state did not: ticks are filled in, any other schedule is taken from all cells of the same
+    feed (same seed, same offsets: METHODOLOGY rule 5), of which one must have seen everything that was due.
     """
     cell = repeats[0].cell
-    seen = repeats
+    alike = [repeats]
     if _latest(cell) and cell.settings["feed.schedule"] != "constant":
-        seen = next((group for group in groups.values() if _same_feed(group, repeats)), [])
-        if not seen:
+        alike = [group for group in groups.values() if _same_feed(group[0].cell, cell) and len(group) == len(repeats)]
+        if not any(not _latest(m.cell) and m.faults.lost == 0 for group in alike for m in group):
             return None
     due, topic = [], []
-    for i, one in enumerate(seen):
-        due_s, of_topic = _ticks(one) if _latest(one.cell) else _seen(one)
+    for i in range(len(repeats)):
+        due_s, of_topic = _union([_due(group[i]) for group in alike])
         due.append(due_s)
         topic.append(of_topic + i * cell.topics)
     start, end = (
@@ -169,38 +169,35 @@ def _latest(cell: Cell) -> bool:
     return cell.settings.get("polling.mode") == "latest"
 
 
-def _same_feed(group: list[Measured], repeats: list[Measured]) -> bool:
-    """Whether these repeats were fed the same events, and saw all of them."""
-    a, b = group[0].cell, repeats[0].cell
+def _same_feed(a: Cell, b: Cell) -> bool:
+    """Whether two cells were fed the same events, each topic to a subscriber of its own."""
     feed = [name for name in (*a.settings, *b.settings) if name.startswith("feed.")]
-    return (
-        a.experiment == b.experiment
-        and not _latest(a)
-        and a.topics == b.topics
-        and [m.cell.repeat for m in group] == [m.cell.repeat for m in repeats]
-        and all(a.settings.get(name) == b.settings.get(name) for name in feed)
-        and all(m.faults.lost == 0 for m in group)
-    )
+    alike = all(a.settings.get(name) == b.settings.get(name) for name in feed)
+    return alike and a.experiment == b.experiment and a.topics == b.topics
 
 
-def _seen(one: Measured) -> tuple[Floats, Ints]:
+def _due(one: Measured) -> tuple[Floats, Ints]:
+    """Due times (s, since the epoch) and topics of what a cell received; of ticks, also of those it did not see."""
     rows = first_receipts(one.cell.deliveries())[0].sort_values(["topic", "due_ns"])
-    return (rows["due_ns"].to_numpy() - _epoch_ns(one)) / 1e9, rows["topic"].to_numpy()
-
-
-def _ticks(one: Measured) -> tuple[Floats, Ints]:
-    """The ticks of a constant feed, those that were replaced before anybody asked among them."""
-    rows = first_receipts(one.cell.deliveries())[0]
-    rate_hz = float(one.cell.settings["feed.rate_hz"])
+    epoch_ns = one.cell.window.epoch_ns if one.cell.window else 0
+    if not _latest(one.cell) or one.cell.settings["feed.schedule"] != "constant":
+        return (rows["due_ns"].to_numpy() - epoch_ns) / 1e9, rows["topic"].to_numpy()
     last = rows.groupby("topic").agg(due_ns=("due_ns", "max"), seq=("seq", "max"))
     count = last["seq"].to_numpy()
     back = np.repeat(np.cumsum(count), count) - 1 - np.arange(count.sum())  # ticks before the topic's last
-    due_s = np.repeat((last["due_ns"].to_numpy() - _epoch_ns(one)) / 1e9, count) - back / rate_hz
-    return due_s, np.repeat(last.index.to_numpy(), count)
+    due_s = np.repeat((last["due_ns"].to_numpy() - epoch_ns) / 1e9, count)
+    return due_s - back / float(one.cell.settings["feed.rate_hz"]), np.repeat(last.index.to_numpy(), count)
 
 
-def _epoch_ns(one: Measured) -> int:
-    return one.cell.window.epoch_ns if one.cell.window else 0
+def _union(seen: list[tuple[Floats, Ints]]) -> tuple[Floats, Ints]:
+    """Every event once, by topic and time."""
+    if len(seen) == 1:
+        return seen[0]
+    due_s, topic = (np.concatenate(parts) for parts in zip(*seen, strict=True))
+    order = np.lexsort((due_s, topic))
+    due_s, topic = due_s[order], topic[order]
+    fresh = np.append([True], (np.diff(due_s) > 1e-6) | (np.diff(topic) > 0))
+    return due_s[fresh], topic[fresh]
 
 
 # One quantity, topic by topic ---------------------------------------------------------------------------------

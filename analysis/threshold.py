@@ -20,6 +20,7 @@ from analysis.realised import Schedule
 
 RATE_HZ = 4.0
 HOLD_S = 30.0
+SPREAD = 0.03  # of the delays of a curve: 3 %
 _LANES, _LENGTH_S, _RUN_IN_S = 64, 10.0, 20.0
 _LATE = 0.01  # a mean that is by this share of it above one transit has left it
 
@@ -34,18 +35,18 @@ class Crossing(NamedTuple):
     high_s: float
 
 
-def mean_s(delay_s: float, feed: Feed = traffic.constant, rate_hz: float = RATE_HZ) -> float:
-    """Mean delivery latency of long polling at a one-way delay, simulated."""
+def mean_s(delay_s: float, feed: Feed = traffic.constant, spread: float = 0.0) -> float:
+    """Mean delivery latency of long polling at a one-way delay, simulated; ``spread`` as Network has it."""
     rng = np.random.default_rng(7)
-    schedule = feed(rate_hz, _LANES, _LENGTH_S, rng, run_in_s=_RUN_IN_S)
-    network = simulate.Network(2 * delay_s)
+    schedule = feed(RATE_HZ, _LANES, _LENGTH_S, rng, run_in_s=_RUN_IN_S)
+    network = simulate.Network(2 * delay_s, spread)
     return float(simulate.long_poll(schedule, HOLD_S, network, rng, run_in_s=_RUN_IN_S).latency_s.mean())
 
 
 @functools.cache
 def curve(delays_s: tuple[float, ...], feed: Feed = traffic.constant) -> tuple[float, ...]:
-    """``mean_s`` at each delay."""
-    return tuple(mean_s(delay_s, feed) for delay_s in delays_s)
+    """``mean_s`` at each delay, which varies by a few percent: without that, two regular things would lock."""
+    return tuple(mean_s(delay_s, feed, SPREAD) for delay_s in delays_s)
 
 
 @functools.cache

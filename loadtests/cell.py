@@ -25,7 +25,7 @@ from loadtests import records
 from loadtests.access import Access, of_ready
 from loadtests.control import ControlError
 from loadtests.feeds import Feed, OwnFeed, TargetFeed
-from loadtests.grid import Cell, drain_s
+from loadtests.grid import Cell, beyond_s, drain_s
 from loadtests.process import Program, last_words, ready, running, stop
 from loadtests.resources import Sampler, family
 from loadtests.settings import published_by_subscribers, server_flags, topic_count
@@ -283,10 +283,11 @@ def _feed(
     epoch_ns = time.monotonic_ns() + _SETTLE_NS + _AHEAD_NS
     from_ns = epoch_ns + round(float(cell.settings["load.warmup_s"]) * 1e9)
     to_ns = from_ns + round(float(cell.settings["load.measure_s"]) * 1e9)
-    record["window"] = {"epoch_ns": epoch_ns, "from_ns": from_ns, "to_ns": to_ns, "stop_ns": to_ns}
+    stop_ns = to_ns + round(beyond_s(cell) * 1e9)
+    record["window"] = {"epoch_ns": epoch_ns, "from_ns": from_ns, "to_ns": to_ns, "stop_ns": stop_ns}
     _write(spool / "window.json", {"epoch_ns": epoch_ns, "from_ns": from_ns, "to_ns": to_ns})
     _sleep_until(epoch_ns - _AHEAD_NS)
-    feed.begin(epoch_ns, to_ns)
+    feed.begin(epoch_ns, stop_ns)
     _sleep_until(from_ns)
     sampler.sample("from")
     for at_ns in range(from_ns + _SAMPLE_NS, to_ns - _SAMPLE_NS // 2, _SAMPLE_NS):
@@ -301,7 +302,7 @@ def _feed(
 
 def _drain(cell: Cell, record: Record, spool: Path, programs: Sequence[Program]) -> None:
     """Wait for slow deliveries: as long as the transport may take, then while they still come, within reason."""
-    _sleep_until(record["window"]["to_ns"] + round(drain_s(cell) * 1e9))
+    _sleep_until(record["window"]["stop_ns"] + round(drain_s(cell) * 1e9))
     deadline = time.monotonic() + _LATE_DELIVERIES_S
     before = -1
     while (now := summary(statuses(spool))["deliveries"]) != before and time.monotonic() < deadline:

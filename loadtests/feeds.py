@@ -31,8 +31,8 @@ class Feed(Protocol):
     after: int | None
     cursors: Mapping[str, int]
 
-    def begin(self, epoch_ns: int, to_ns: int) -> None:
-        """Have events come from ``epoch_ns`` on; the window ends at ``to_ns``, both on our clock."""
+    def begin(self, epoch_ns: int, stop_ns: int) -> None:
+        """Have events come from ``epoch_ns`` until ``stop_ns``, both on our clock: until the window ends, or later."""
 
     def end_window(self) -> None:
         """Note what there is to note at the window's end."""
@@ -51,12 +51,12 @@ class OwnFeed:
         self._silent = not settings["feed.rate_hz"] or published_by_subscribers(settings)
         self._record = record
 
-    def begin(self, epoch_ns: int, to_ns: int) -> None:
+    def begin(self, epoch_ns: int, stop_ns: int) -> None:
         """Start the schedule; without events of the server's it begins when the window is over, and ends at once."""
         if self._silent:
-            set_feed(self.access, to_ns, to_ns + 1)
+            set_feed(self.access, stop_ns, stop_ns + 1)
         else:
-            set_feed(self.access, epoch_ns, to_ns)
+            set_feed(self.access, epoch_ns, stop_ns)
 
     def end_window(self) -> None:
         """Do nothing: the feed ends by itself."""
@@ -97,12 +97,12 @@ class TargetFeed:
         if known is not None:
             record["owed_from"] = known
 
-    def begin(self, epoch_ns: int, to_ns: int) -> None:
+    def begin(self, epoch_ns: int, stop_ns: int) -> None:
         """Start the schedule if it waits, for as long as it will be needed."""
         if self._starts:
             offset_ns = 0 if self._clock.same else self._clock.offset_ns
-            stop_ns = to_ns if self._stops else time.monotonic_ns() + _DAY_NS
-            set_feed(self.access, epoch_ns + offset_ns, stop_ns + offset_ns)
+            end_ns = stop_ns if self._stops else time.monotonic_ns() + _DAY_NS
+            set_feed(self.access, epoch_ns + offset_ns, end_ns + offset_ns)
 
     def end_window(self) -> None:
         """Note what is owed of a feed that goes on: what is published by now, and so can be delivered until the end."""

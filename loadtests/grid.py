@@ -74,11 +74,21 @@ def drain_s(cell: Cell) -> float:
     return 0.5 + pause_s
 
 
+def beyond_s(cell: Cell) -> float:
+    """Return how long the feed goes on behind the window.
+
+    A state is seen until it is replaced: if nothing came any more, a window's last events would all be seen, and late.
+    """
+    if cell.settings.get("polling.mode") != "latest":
+        return 0.0
+    return drain_s(cell)
+
+
 def estimate_s(cell: Cell) -> float:
     """Return about how long the cell takes."""
     connecting = float(cell.settings["load.subscribers"]) / float(cell.settings["load.spawn_rate_hz"])
     window = float(cell.settings["load.warmup_s"]) + float(cell.settings["load.measure_s"])
-    return _STARTING_S + connecting + window + drain_s(cell)
+    return _STARTING_S + connecting + window + beyond_s(cell) + drain_s(cell)
 
 
 def _of_transport(experiment: Experiment, grid: Grid, transport: str, repeat: int) -> Iterator[Cell]:

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from loadtests import experiment
-from loadtests.grid import REFERENCE_HOLD_S, cells, drain_s, estimate_s
+from loadtests.grid import REFERENCE_HOLD_S, beyond_s, cells, drain_s, estimate_s
 
 TWO_CLIENTS = """
 transports = ["polling", "sse", "long_polling"]
@@ -125,3 +125,12 @@ def test_what_two_grids_have_in_common_is_measured_once(read):
     }
     assert Counter(cell.transport for cell in ordered) == {"sse": 3, "long_polling": 6 + 3}
     assert all("tls=" in cell.name for cell in ordered)
+
+
+def test_the_feed_of_a_state_goes_on_behind_the_window_so_that_its_last_events_are_replaced(read):
+    cursor, latest = (
+        cells(read(f'transports = ["polling"]\n[polling]\nmode = "{mode}"\ninterval_s = 2'))[0]
+        for mode in ("cursor", "latest")
+    )
+    assert (beyond_s(cursor), beyond_s(latest)) == (0, pytest.approx(2.5))
+    assert estimate_s(latest) - estimate_s(cursor) == pytest.approx(2.5)
