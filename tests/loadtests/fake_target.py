@@ -50,6 +50,7 @@ class FakeTarget:
 def serving(target):
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # head and body are two packets: the second would wait 40 ms for an ACK
 
         def do_GET(self):
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
