@@ -23,6 +23,9 @@ from pathlib import Path
 import pandas as pd
 import psutil
 
+from analysis.load import open_run
+from analysis.results import evaluate
+
 HERE = Path(__file__).resolve().parent.parent.parent
 VICTIMS = ("load", "server", "runner")
 MODULES = {"load": "locust", "server": "servers"}
@@ -145,8 +148,7 @@ def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:
 
 def report(folder: Path) -> pd.DataFrame:
     """Have the analysis read a run; its cells with their intervals."""
-    command = [sys.executable, "-m", "analysis", "report", str(folder)]
-    subprocess.run(command, cwd=HERE, check=False, stdout=subprocess.DEVNULL)
+    evaluate(open_run(folder)).write()
     return pd.read_csv(folder / "cells.csv").set_index("cell")
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from analysis.load import open_run
+from analysis.results import evaluate
 from loadtests.process import ready, running
 
 HERE = Path(__file__).parent
@@ -31,14 +33,14 @@ OWN = [sys.executable, "-m", "servers", "sse", "polling", "--port", "0", "--rate
 
 
 def measure(tmp_path, *arguments):
-    """Run the experiment; returns the runner's standard error, run.json, and the report's cells."""
+    """Run the experiment; returns the runner's standard error, run.json, and summary.csv."""
     path = tmp_path / "there.toml"
     path.write_text(TOML)
     command = [sys.executable, "-m", "loadtests", "run", str(path), "--out", str(tmp_path / "out"), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     folder = (tmp_path / "out" / "latest").resolve()
-    subprocess.run([sys.executable, "-m", "analysis", "report", str(folder)], check=False, capture_output=True)
+    evaluate(open_run(folder)).write()
     return done.stderr, json.loads((folder / "run.json").read_text()), pd.read_csv(folder / "summary.csv")
 
 
