@@ -43,10 +43,10 @@ class _Curve:
 def draw(found: Sequence[Claim]) -> Iterator[Picture]:
     """The picture of the intervals and that of the holds, as far as there are grids of them."""
     for transport, (chart, picture) in _PICTURES.items():
-        curves = _curves([one for one in found if one.knob.transport == transport and one.drawable])
-        if curves:
+        own = [one for one in found if one.knob.transport == transport]
+        if curves := _curves([one for one in own if one.drawable]):
             with style.house():
-                drawn = picture(curves)
+                drawn = picture(own, curves)
                 style.settle(drawn.figure)
             yield Picture(chart, "", drawn)
 
@@ -56,7 +56,7 @@ def _curves(found: Sequence[Claim]) -> list[_Curve]:
     rates = sorted({one.question.rate_hz for one in found})
     shades = mpl.colormaps["viridis_r"](np.linspace(0.12, 1.0, max(2, len(rates))))
     curves: list[_Curve] = []
-    for one in sorted(found, key=lambda one: (one.question.rate_hz, one.question.p95_s)):
+    for one in found:
         rate = one.question.rate_hz
         place = sum(curve.claim.question.rate_hz == rate for curve in curves)
         look = Look(to_hex(shades[rates.index(rate)]), _MARKS[place % len(_MARKS)])
@@ -67,9 +67,9 @@ def _curves(found: Sequence[Claim]) -> list[_Curve]:
 # Intervals ------------------------------------------------------------------------------------------------------
 
 
-def _intervals(curves: Sequence[_Curve]) -> Drawn:
+def _intervals(found: Sequence[Claim], curves: Sequence[_Curve]) -> Drawn:
     """Left: how late, of what was asked. Right: what it costs, of what the recommended interval costs."""
-    title, sentence = _interval_words(curves)
+    title, sentence = _interval_words(found)
     subtitle = (
         f"{_count(curves)}, each measured on a grid around the one recommended. Dots: measured, with 95 %"
         " intervals; lines: closed forms."
@@ -124,8 +124,7 @@ def _requests(claim: Claim, point: Point) -> float:
     return point.requests_hz / base
 
 
-def _interval_words(curves: Sequence[_Curve]) -> tuple[str, str]:
-    found = [curve.claim for curve in curves]
+def _interval_words(found: Sequence[Claim]) -> tuple[str, str]:
     proven = sum(one.verdict == HOLDS for one in found)
     sound = [one for one in found if one.point and one.point.counts]
     sentence = f"{NOTHING} No recommended interval was measured soundly."
@@ -148,9 +147,9 @@ def _interval_words(curves: Sequence[_Curve]) -> tuple[str, str]:
 # Holds ----------------------------------------------------------------------------------------------------------
 
 
-def _holds(curves: Sequence[_Curve]) -> Drawn:
+def _holds(found: Sequence[Claim], curves: Sequence[_Curve]) -> Drawn:
     """What a hold costs, of what the recommended one costs; beyond the longest safe one it would be cheaper."""
-    title, sentence = _hold_words(curves)
+    title, sentence = _hold_words(found)
     subtitle = (
         f"{_count(curves)} in which a hold can run out. Dots: measured; lines: closed forms. Every hold is as fresh as"
         " any other: it buys requests alone."
@@ -191,8 +190,7 @@ def _hold_tag(curve: _Curve) -> Tag:
     )  # fmt: skip
 
 
-def _hold_words(curves: Sequence[_Curve]) -> tuple[str, str]:
-    found = [curve.claim for curve in curves]
+def _hold_words(found: Sequence[Claim]) -> tuple[str, str]:
     proven = sum(one.verdict == HOLDS for one in found)
     saved = {f"{asked(one)} (hold {one.recommended_s:.3g} s)": one.longer_saves for one in found}
     known = {name: share for name, share in saved.items() if math.isfinite(share)}

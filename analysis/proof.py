@@ -217,8 +217,9 @@ class Claim:
 
 
 def claims(results: Results) -> tuple[Claim, ...]:
-    """Every recommended setting of the run, in the order of its experiments. Raises BadRunError."""
-    return tuple(_claims(results))
+    """Every recommended setting of the run, by event rate and goal. Raises BadRunError."""
+    found = _claims(results)
+    return tuple(sorted(found, key=lambda one: (KNOBS.index(one.knob), one.question.rate_hz, one.question.p95_s)))
 
 
 def _claims(results: Results) -> Iterator[Claim]:
