@@ -18,6 +18,7 @@ from analysis import drawn, style
 from analysis.charts_cost import connection, per_event
 from analysis.charts_frontier import frontier
 from analysis.charts_latency import crowd, percentiles
+from analysis.charts_policies import policies
 from analysis.charts_state import distance, latest_state
 from analysis.charts_sweeps import hold_timeout, poll_interval
 from analysis.charts_upstream import upstream
@@ -59,6 +60,12 @@ CHARTS: tuple[Chart, ...] = (
     ),
     Chart(
         "poll_interval", "What does the poll interval buy?", ("polling.interval_s", "delivery_ms_mean"), poll_interval
+    ),
+    Chart(
+        "policies",
+        "When should a poller ask next?",
+        ("polling.policy", "delivery_ms_p95", "requests_per_event"),
+        policies,
     ),
     Chart(
         "latest_state",

@@ -69,8 +69,9 @@ def regime_map(maps: Sequence[tuple[str, Regimes]], examples: Sequence[Example] 
     )
     notes = [
         (
-            "Hatched: the measured costs are not precise enough to say which side is cheaper (their 95 % intervals"
-            " overlap). Dots: typical applications, for orientation. White: nothing is fresh enough."
+            "Black line: both cost the same. Hatched: the measured costs are not precise enough to say which side is"
+            " cheaper (their 95 % intervals overlap). Dots: typical applications. White: nothing is fresh"
+            " enough."
         ),
         (
             f"For {first.situation.clients:,.0f} clients, {first.situation.payload_bytes} B an event, round trip"
@@ -115,7 +116,7 @@ def _panel(axes: Axes, heading: str, regimes: Regimes, examples: Sequence[Exampl
     axes.set_xlabel("how often one client gets an event, on average")
     shown = [one for one in examples if x[0] <= one.rate_hz <= x[-1] and y[0] <= one.staleness_s <= y[-1]]
     for one in shown:
-        _example(axes, one, right=one.rate_hz > np.sqrt(x[0] * x[-1]) * 3)
+        _example(axes, one, right=_leftwards(regimes, one))
     _name_regions(axes, regimes, shown)
 
 
@@ -139,7 +140,7 @@ def _example(axes: Axes, one: Example, *, right: bool) -> None:
 
 def _name_regions(axes: Axes, regimes: Regimes, examples: Sequence[Example]) -> None:
     """Write each region's name, and where nothing can be told, on the spot where there is most room for it."""
-    taken = [_place(regimes, one.rate_hz, one.staleness_s) for one in examples]
+    taken = [place for one in examples for place in _covered(regimes, one)]
     for kind, word in enumerate(_WORDS):
         inside = regimes.best == kind
         if inside.mean() < 0.03:
@@ -170,6 +171,18 @@ def _place(regimes: Regimes, rate_hz: float, staleness_s: float) -> tuple[float,
     return (math.log(rate_hz / x[0]) / math.log(x[-1] / x[0]), math.log(staleness_s / y[0]) / math.log(y[-1] / y[0]))
 
 
+def _covered(regimes: Regimes, one: Example) -> list[tuple[float, float]]:
+    """What an example takes: its point, and its name to the left or right."""
+    across, up = _place(regimes, one.rate_hz, one.staleness_s)
+    side = -0.11 if _leftwards(regimes, one) else 0.11
+    return [(across, up), (across + side, up), (across + 2 * side, up)]
+
+
+def _leftwards(regimes: Regimes, one: Example) -> bool:
+    """Whether there is more room for its name to the left."""
+    return _place(regimes, one.rate_hz, one.staleness_s)[0] > 0.6
+
+
 def _value(regimes: Regimes, place: tuple[float, float]) -> tuple[float, float]:
     x, y = regimes.rate_hz, regimes.staleness_s
     return float(x[0] * (x[-1] / x[0]) ** place[0]), float(y[0] * (y[-1] / y[0]) ** place[1])
@@ -181,6 +194,8 @@ def _roomiest(inside: Mask, taken: Sequence[tuple[float, float]]) -> tuple[float
     up, across = np.mgrid[0:rows, 0:columns]
     # a label is some four times as wide as high: room to its sides counts a quarter
     at = np.stack([across / (columns - 1) / 4, up / (rows - 1)], axis=-1)
+    middle = inside & (abs(across / (columns - 1) - 0.5) < 0.32)
+    inside = middle if middle.any() else inside
     here, there = at[inside], at[~inside][::3]
     room = np.minimum(here[:, 0], 0.25 - here[:, 0])
     room = np.minimum(room, np.minimum(here[:, 1], 1 - here[:, 1]))
@@ -204,9 +219,9 @@ def _words(maps: Sequence[tuple[str, Regimes]]) -> tuple[str, str]:
             said.append(f"{heading}: no border between polling and push on this map")
     if not borders:
         return "One kind of transport is cheapest all over this map", "; ".join(said) + "."
-    low, high = (f"{float(f'{end:.2g}'):g}" for end in (min(borders), max(borders)))
+    low, high = (f"{float(f'{end:.1g}'):g}" for end in (min(borders), max(borders)))
     span = low if low == high else f"{low} to {high}"
-    return f"Poll when {span} events or more fit into the delay you tolerate; push when fewer do", "; ".join(said) + "."
+    return f"Poll when {span} events or more fit into the delay you tolerate, else push", "; ".join(said) + "."
 
 
 def border_events(regimes: Regimes) -> float:

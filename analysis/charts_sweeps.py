@@ -138,8 +138,8 @@ _HOLD = Sweep(
 
 def _draw(frames: Frames, cells: pd.DataFrame, sweep: Sweep) -> Drawn | None:
     shown = known(cells, sweep.x, "delivery_ms_mean")
-    if len(values(shown, sweep.x)) < 2:
-        return None
+    if not any(len(values(group, sweep.x)) > 1 for _, group in series(shown, sweep.x)):
+        return None  # no curve: an experiment of policies has a chart of its own
     verdicts = agreement_of(frames, shown[shown["status"] == "ok"])
     beneath = (
         "Lines: the model, from the feed's rate and a transit measured elsewhere. Points: measured, 95 % intervals."

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis import drawn
+from analysis import drawn, pace_words
 from analysis.prose import Estimate, plain
 from analysis.results import Results
 from analysis.style import Look, looks
@@ -201,10 +201,16 @@ def series(cells: pd.DataFrame, x: str) -> Iterator[tuple[str, pd.DataFrame]]:
     """The curves of a sweep over ``x``: (label, rows by ascending x), one for each combination of others."""
     others = [name for name in varied(cells) if name != x]
     for key, group in cells.groupby(others, dropna=False) if others else [((), cells)]:
-        label = ", ".join(
-            f"{setting_name(name)} {setting(name, value)}" for name, value in zip(others, key, strict=True)
-        )
-        yield label, group.sort_values(x)
+        yield _series_label(dict(zip(others, key, strict=True)), x), group.sort_values(x)
+
+
+def _series_label(others: Mapping[str, Any], x: str) -> str:
+    """What sets a curve apart: its policy where there are several, and other settings by their values."""
+    policy = []
+    if pace_words.POLICY in others:
+        policy = [pace_words.told(others, pauses=x != pace_words.INTERVAL)]
+        others = {name: value for name, value in others.items() if name not in pace_words.SETTINGS}
+    return ", ".join([*policy, *(f"{setting_name(name)} {setting(name, value)}" for name, value in others.items())])
 
 
 _UNITS = {"_s": " s", "_hz": "/s", "_ms": " ms", "_bytes": " B"}
@@ -260,8 +266,11 @@ def cell_name(frames: Frames, row: Row) -> str:
 def cell_settings(row: Row) -> str:
     """A cell's settings out of its name, ``transport/key=value/…``: ``hold 2 s, gap 0.5 s``; names of its own stay."""
     told = (row.get("experiment"), row["transport"])
-    pairs = (part.partition("=") for part in str(row["cell"]).split("/") if part not in told)
-    return ", ".join(_told(name, value) if value else name for name, _, value in pairs)
+    pairs = [part.partition("=") for part in str(row["cell"]).split("/") if part not in told]
+    paced = {name: value for name, _, value in pairs if name in pace_words.SETTINGS}
+    policy = [pace_words.told(paced)] if pace_words.POLICY in paced else []
+    left = [pair for pair in pairs if not (policy and pair[0] in paced)]
+    return ", ".join([*policy, *(_told(name, value) if value else name for name, _, value in left)])
 
 
 def _told(name: str, value: str) -> str:

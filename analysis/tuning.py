@@ -15,6 +15,7 @@ from analysis.costs import Cost, Costs
 from analysis.demand import PRICES, Prices
 from analysis.policies import Backoff, FixedRate, Learning, Policy
 from analysis.predict import (
+    KEPT_S,
     PROXY_SHARE,
     QUANTILE,
     TOLERANCE,
@@ -103,12 +104,19 @@ def interval_for_empty_ratio_s(situation: Situation, empty_ratio: float) -> floa
 
 
 def fixed_interval(situation: Situation, goals: Goals, cost: Cost, prices: Prices) -> Choice:
-    """The fixed interval that meets the goals at the least cost: the longest that is fresh enough."""
+    """The fixed interval that meets the goals at the least cost: the longest that is fresh enough.
+
+    Or the longest that keeps its connection, where a new one each time costs more than asking more often saves.
+    """
     shortest_s, longest_s = best_interval_s(situation, goals)
     if math.isinf(longest_s):  # nothing is asked of freshness: as many empty answers as are allowed, or the mean gap
         longest_s = min(shortest_s, LONGEST_S) if goals.empty_ratio else 1 / situation.rate_hz
     interval_s = max(longest_s, situation.round_trip_s, SHORTEST_S)
-    return polling(situation, goals, cost, FixedRate(interval_s), prices)
+    found = [
+        polling(situation, goals, cost, FixedRate(at_s), prices)
+        for at_s in dict.fromkeys((interval_s, min(interval_s, KEPT_S)))
+    ]
+    return cheapest(found)
 
 
 def adaptive(situation: Situation, goals: Goals, cost: Cost, prices: Prices, fixed: Choice) -> Choice | None:

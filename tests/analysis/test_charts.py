@@ -41,7 +41,16 @@ def state(interval_s, schedule):
 
 
 INTERVALS = (0.1, 0.5, 1.0, 2.0)
+
+
+def policy(name, requests, p95, **more):
+    base = {"polling.policy": name, "polling.interval_s": 1.0, "polling.longest_s": 2.2, "feed.rate_hz": 1.0}
+    base |= {"delivery_ms_mean": p95 / 2, "delivery_ms_p95": p95, "empty_ratio": 0.7, "requests_per_event": requests}
+    return row("adaptive", "polling", **(base | more))
+
+
 EVERYTHING = [
+    *(policy(name, 1.0, 900.0) for name in ("fixed_rate", "backoff")),
     *(
         push(name, p50, **{"load.subscribers": n})
         for n in (10, 100, 1000)
@@ -273,3 +282,12 @@ def test_how_far_away_is_half_the_data_interval():
     assert said.table.loc[said.table["one_way_ms"] == 120, "long_polling_constant_ms"].item() == pytest.approx(
         120, rel=0.03
     )
+
+
+def test_policies_are_compared_with_the_fixed_interval_of_much_the_same_p95():
+    cells = [policy("backoff", 0.55, 870.0), policy("fixed_rate", 1.0, 950.0), policy("fixed_rate", 9.0, 99.0)]
+    found = drawn("policies", frames(cells))
+    assert found.title == "Back-off polling asks 45 % less often than a fixed interval: p95 870 instead of 950 ms"
+    assert "back-off 1 to 2.2 s, rate 1/s asks 0.550 (±0.011) times for each event" in found.sentence
+    assert drawn("policies", frames(cells[1:])) is None
+    assert drawn("poll_interval", frames(cells[:2])) is None  # two points of two policies are no curve

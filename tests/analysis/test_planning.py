@@ -103,7 +103,7 @@ def test_costs_that_are_not_sure_make_a_border_that_is_not(small):
     m = regime.regimes(tuning.Situation(1.0, 1000, 0.0), made_up(spread=0.5), **small)
     assert 0 < m.sure.mean() < 1
     drawn = charts_regime.regime_map([("made up", m)])
-    assert "events or more fit into the delay" in drawn.title
+    assert "events or more fit into the delay you tolerate, else push" in drawn.title
     assert len(drawn.table) == 13 * 8
     assert set(drawn.table["best"]) == {"polling", "push"}
 
