@@ -25,7 +25,7 @@ from loadtests import records
 from loadtests.access import Access, of_ready
 from loadtests.control import ControlError
 from loadtests.feeds import Feed, OwnFeed, TargetFeed
-from loadtests.grid import Cell, beyond_s, drain_s
+from loadtests.grid import Cell, beyond_s, drain_s, queues
 from loadtests.process import Program, last_words, ready, running, stop
 from loadtests.resources import Sampler, family
 from loadtests.settings import published_by_subscribers, server_flags, topic_count
@@ -40,6 +40,7 @@ _SETTLE_NS = 300_000_000
 _AHEAD_NS = 50_000_000
 _SAMPLE_NS = 250_000_000
 _LATE_DELIVERIES_S = 2.0
+_QUEUE_S = 60.0
 _STATUS_S = 0.3
 _STOP_S = 8.0
 _LOOK_S = 0.02
@@ -303,11 +304,13 @@ def _feed(
 def _drain(cell: Cell, record: Record, spool: Path, programs: Sequence[Program]) -> None:
     """Wait for slow deliveries: as long as the transport may take, then while they still come, within reason."""
     _sleep_until(record["window"]["stop_ns"] + round(drain_s(cell) * 1e9))
-    deadline = time.monotonic() + _LATE_DELIVERIES_S
+    # A queue empties an event a pause: it is empty when a whole pause has brought nothing.
+    quiet_s, patience_s = (drain_s(cell), _QUEUE_S) if queues(cell) else (_STATUS_S, _LATE_DELIVERIES_S)
+    deadline = time.monotonic() + patience_s
     before = -1
     while (now := summary(statuses(spool))["deliveries"]) != before and time.monotonic() < deadline:
         before = now
-        time.sleep(_STATUS_S)
+        time.sleep(quiet_s)
     for program in programs:
         program.insist()
     record["window"]["drained_ns"] = time.monotonic_ns()

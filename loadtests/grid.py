@@ -74,6 +74,11 @@ def drain_s(cell: Cell) -> float:
     return 0.5 + pause_s
 
 
+def queues(cell: Cell) -> bool:
+    """Whether an answer carries a few events at most: who has fallen behind then asks many times more."""
+    return any(name.endswith(".limit") and value for name, value in cell.settings.items())
+
+
 def beyond_s(cell: Cell) -> float:
     """Return how long the feed goes on behind the window.
 

@@ -269,3 +269,23 @@ def test_who_publishes_is_verified_in_that_too(tiny, monkeypatch):
     monkeypatch.setattr(module, "publishing", lambda *_: ["publish"])
     module._verify(cell, record, Access("http://h"), fakes.programs(), foreign=False)
     assert record["verify"]["checks"] == ["backlog", "publish"]
+
+
+@pytest.mark.parametrize(("limit", "delivered", "slept"), [(0, 7, [0.02]), (1, 9, [1.5, 1.5, 1.5])])
+def test_a_queue_is_waited_for_until_a_whole_pause_brings_nothing(tmp_path, monkeypatch, limit, delivered, slept):
+    text = f'transports = ["polling"]\n[polling]\ninterval_s = 1\nlimit = {limit}\n'
+    (cell,) = cells(fakes.read(tmp_path, text))
+    clock, pauses = [0.0], []
+
+    def sleep(seconds):
+        pauses.append(seconds)
+        clock[0] += seconds
+
+    # an event a second for two seconds
+    monkeypatch.setattr(module, "summary", lambda _: {"deliveries": 7 + min(2, int(clock[0]))})
+    monkeypatch.setattr(module, "statuses", lambda _: [])
+    monkeypatch.setattr(module, "_sleep_until", lambda _: None)
+    monkeypatch.setattr(module.time, "sleep", sleep)
+    module._drain(cell, {"window": {"stop_ns": 0}}, tmp_path, [])
+    assert pauses == slept
+    assert module.summary([])["deliveries"] == delivered

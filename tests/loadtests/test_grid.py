@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from loadtests import experiment
-from loadtests.grid import REFERENCE_HOLD_S, beyond_s, cells, drain_s, estimate_s
+from loadtests.grid import REFERENCE_HOLD_S, beyond_s, cells, drain_s, estimate_s, queues
 
 TWO_CLIENTS = """
 transports = ["polling", "sse", "long_polling"]
@@ -134,3 +134,11 @@ def test_the_feed_of_a_state_goes_on_behind_the_window_so_that_its_last_events_a
     )
     assert (beyond_s(cursor), beyond_s(latest)) == (0, pytest.approx(2.5))
     assert estimate_s(latest) - estimate_s(cursor) == pytest.approx(2.5)
+
+
+def test_who_is_answered_an_event_at_a_time_may_have_a_queue(read):
+    few, all_, held = (
+        cells(read(f'transports = ["{name}"]\n[{name}]\nlimit = {limit}'))[0]
+        for name, limit in (("polling", 1), ("polling", 0), ("long_polling", 2))
+    )
+    assert (queues(few), queues(all_), queues(held)) == (True, False, True)
