@@ -66,8 +66,11 @@ class Sweep:
 
 
 def poll_interval(frames: Frames, cells: pd.DataFrame) -> Drawn | None:
-    """Delivery latency and empty-response ratio against the poll interval, with δ + P/2, δ + 0.95 P and e^(-λP)."""
-    return _draw(frames, cells, _POLLING)
+    """Delivery latency and empty-response ratio against the poll interval, with δ + P/2, δ + 0.95 P and e^(-λP).
+
+    Pollers of the latest state have a chart of their own (``charts_state``): what they do not see is never late.
+    """
+    return _draw(frames, cells[[not forms.is_latest(row) for row in rows(cells)]], _POLLING)
 
 
 def hold_timeout(frames: Frames, cells: pd.DataFrame) -> Drawn | None:
@@ -166,7 +169,7 @@ def _panels(frames: Frames, shown: pd.DataFrame, sweep: Sweep, panels: Sequence[
     for axes, name in ((left, "delivery latency, ms"), (right, "empty responses / responses")):
         axes.set_title(name)
         axes.set_xlabel(sweep.label)
-        style.log_x(axes, [], [float(x) for x in values(shown, sweep.x) if float(x) > 0])
+        style.log_x(axes, [], style.thinned([float(x) for x in values(shown, sweep.x) if float(x) > 0], 0.1))
     latencies: list[Any] = [
         shown["delivery_ms_mean"],
         shown.get("delivery_ms_p95", []),
@@ -223,8 +226,7 @@ def _latency_tags(label: str, group: pd.DataFrame, curve: Curve, look: Look, swe
     if p95 < mean * 1.15:
         return [Tag(x, mean, f"{lead}mean, p95", look.colour)]
     row = rows(group)[0]
-    plain = not (label or forms.is_latest(row) or forms.limit_of(row))
-    formula = f"\n{sweep.formula}" if plain else ""
+    formula = "" if label or forms.limit_of(row) else f"\n{sweep.formula}"
     return [Tag(x, p95, f"{lead}p95", look.colour), Tag(x, mean, f"{lead}mean{formula}", look.colour)]
 
 
@@ -269,11 +271,8 @@ def _title(shown: pd.DataFrame, sweep: Sweep, verdicts: pd.DataFrame) -> str:
 
 
 def _law(shown: pd.DataFrame, sweep: Sweep) -> str:
-    """What the sweep shows: of a state that is overwritten, and of one event an answer, it is another story."""
-    told = rows(shown)
-    if any(forms.is_latest(row) for row in told):
-        return "What is overwritten is seen fresh or not at all"
-    if any(forms.limit_of(row) for row in told):
+    """What the sweep shows; of one event an answer it is another story."""
+    if any(forms.limit_of(row) for row in rows(shown)):
         return "One event an answer makes a queue"
     return sweep.law
 
