@@ -96,7 +96,10 @@ def newest(results: Path, *, shared: bool = False, tls: str = "off") -> Costs:
             continue
         if _complete(found):
             return found
-    raise BadRunError(f"{REFERENCE}: no costs of polling, long polling and a push transport in it; run make bench")
+    over, remedy = ("", "") if tls == "off" else (f" over TLS {tls}", f' ARGS="--set tls={tls}"')
+    raise BadRunError(
+        f"{REFERENCE}: no costs of polling, long polling and a push transport{over} in it; run make bench{remedy}"
+    )
 
 
 def of_run(folder: Path, *, shared: bool = False, tls: str = "off") -> Costs:

@@ -4,8 +4,10 @@ An experiment with a table ``[tuned]`` (run.json has it) was written by the tune
 recommended, in the asker's time, and by which scale its own seconds are shorter. A claim is one transport's setting.
 The rules it keeps:
 
-1. A goal is met when the measured interval reaches it: the lower end of the p95 is at or below the goal. A p95 known
-   no better than to 3 % of the goal claims nothing (METHODOLOGY rule 5), nor does a cell that is not ``ok`` (rule 8).
+1. A goal is met when the measured interval reaches it: the lower end of the p95 is at or below the goal. The intervals
+   are 95 % for all claims of a run together (Bonferroni), or of twelve right settings one would be wrong by chance in
+   every fourth run. A p95 known no better than to 3 % of the goal claims nothing (METHODOLOGY rule 5), nor does a cell
+   that is not ``ok`` (rule 8).
 2. The setting's cost, measured, is at most 5 % above that of the cheapest setting of the grid that may meet the goal
    too and is safe. The same lenient end decides about the rivals, which makes it harder for the recommended one.
 3. Two costs are looked at: requests, which are counted, and the price of server CPU and of bytes sent. CPU alone
@@ -21,6 +23,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
+from scipy import stats
 
 from analysis import models
 from analysis.demand import HEADER_BYTES, PRICES
@@ -216,32 +219,44 @@ class Claim:
         return "" if any(share < 1 - SAME for share in sound) else "no shorter setting was measured"
 
 
+@dataclass(frozen=True, slots=True)
+class _Of:
+    """What a point belongs to; ``wider`` is by how much intervals are, for there are several claims."""
+
+    question: Question
+    knob: Knob
+    recommended_s: float
+    most_s: float
+    wider: float
+
+
 def claims(results: Results) -> tuple[Claim, ...]:
     """Every recommended setting of the run, by event rate and goal. Raises BadRunError."""
-    found = _claims(results)
+    asked = list(_asked(results))
+    wider = float(stats.norm.ppf(1 - 0.025 / max(1, len(asked))) / stats.norm.ppf(0.975))
+    found = [_claim(results, *one, wider=wider) for one in asked]
     return tuple(sorted(found, key=lambda one: (KNOBS.index(one.knob), one.question.rate_hz, one.question.p95_s)))
 
 
-def _claims(results: Results) -> Iterator[Claim]:
+def _asked(results: Results) -> Iterator[tuple[str, Question, Knob, Mapping[str, Any]]]:
+    """Every recommendation there is: its experiment, what was asked, the setting, and the table it stands in."""
     for name, about in results.run.experiments.items():
         table = about.get("tuned")
-        if not isinstance(table, Mapping) or not table:
-            continue
-        question = Question.of(table, f"{results.run.folder}: {name}")
-        for knob in KNOBS:
-            recommended_s = _number(table.get(knob.recommended))
-            if recommended_s > 0:
-                yield _claim(results, name, question, knob, table)
+        if isinstance(table, Mapping) and table:
+            question = Question.of(table, f"{results.run.folder}: {name}")
+            yield from ((name, question, knob, table) for knob in KNOBS if _number(table.get(knob.recommended)) > 0)
 
 
-def _claim(results: Results, name: str, question: Question, knob: Knob, table: Mapping[str, Any]) -> Claim:
+def _claim(
+    results: Results, name: str, question: Question, knob: Knob, table: Mapping[str, Any], *, wider: float
+) -> Claim:
     recommended_s = _number(table[knob.recommended])
     most_s = _number(table.get(f"{knob.recommended.removesuffix('_s')}_most_s"))
     most_s = most_s if most_s > 0 else math.inf
     cells = {one.cell: one for one in results.run.cells if one.experiment == name and _turns(one, knob)}
     rows = results.cells[(results.cells["experiment"] == name) & (results.cells["role"] == "measure")]
     points = [
-        _point(results, cells[row["cell"]], row, question, recommended_s=recommended_s, most_s=most_s, knob=knob)
+        _point(results, cells[row["cell"]], row, _Of(question, knob, recommended_s, most_s, wider))
         for row in rows.to_dict("records")
         if row["cell"] in cells
     ]
@@ -257,26 +272,28 @@ def _turns(cell: Cell, knob: Knob) -> bool:
     return cell.transport == knob.transport and fixed and knob.key in cell.settings
 
 
-def _point(
-    results: Results, cell: Cell, row: Mapping[Any, Any], question: Question, *, recommended_s: float, most_s: float,
-    knob: Knob,
-) -> Point:  # fmt: skip
-    scale = question.scale
-    setting_s = _number(cell.settings[knob.key]) * scale
+def _point(results: Results, cell: Cell, row: Mapping[Any, Any], of: _Of) -> Point:
+    scale = of.question.scale
+    setting_s = _number(cell.settings[of.knob.key]) * scale
     floor_s = _number(results.run.floor.get(cell.transport, {}).get("transit_ms_p50")) / 1e3
     ours_s = floor_s if math.isfinite(floor_s) else 0.0
-    p95 = Estimate.of(row, "delivery_ms_p95").scaled(scale / 1e3)
-    shift_s = question.transit_s - scale * ours_s
+    p95 = _widened(Estimate.of(row, "delivery_ms_p95").scaled(scale / 1e3), of.wider)
+    shift_s = of.question.transit_s - scale * ours_s
     window_s = _number(row["repeats"]) * _number(cell.settings.get("load.measure_s"))
     clients = cell.subscribers * window_s * scale
     return Point(
-        cell=cell.cell, setting_s=setting_s, share=setting_s / recommended_s, safe=setting_s <= most_s * (1 + SAME),
+        cell=cell.cell, setting_s=setting_s, share=setting_s / of.recommended_s,
+        safe=setting_s <= of.most_s * (1 + SAME),
         status=str(row["status"]),
         p95_s=Estimate(p95.value + shift_s, p95.low + shift_s, p95.high + shift_s),
-        empty_ratio=Estimate.of(row, "empty_ratio"),
+        empty_ratio=_widened(Estimate.of(row, "empty_ratio"), of.wider),
         requests_hz=_number(row["responses"]) / clients if clients else math.nan,
         hourly=_hourly(row) / clients if clients else math.nan,
     )  # fmt: skip
+
+
+def _widened(one: Estimate, by: float) -> Estimate:
+    return Estimate(one.value, one.value - by * (one.value - one.low), one.value + by * (one.high - one.value))
 
 
 def _hourly(row: Mapping[Any, Any]) -> float:

@@ -50,6 +50,13 @@ def test_loopbacks_transit_makes_room_for_the_askers(results):
     assert without.point.p95_s.value == pytest.approx(4 * (measured_ms - 0.1) / 1e3)
 
 
+def test_intervals_are_95_per_cent_for_all_claims_together(results):
+    claim, _ = proof.claims(results)
+    row = results.cells[results.cells["cell"] == claim.point.cell].iloc[0]
+    alone_s = 4 * (row["delivery_ms_p95"] - row["delivery_ms_p95_low"]) / 1e3
+    assert claim.point.p95_s.value - claim.point.p95_s.low == pytest.approx(alone_s * 2.2414 / 1.95996, rel=1e-3)
+
+
 def test_an_interval_that_is_ten_per_cent_too_long_misses_the_goal(results):
     claim, _ = told(results, {"interval_s": 1.1 * RIGHT_S})
     assert claim.verdict.startswith("misses the goal: p95 +")

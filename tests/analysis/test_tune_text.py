@@ -162,7 +162,7 @@ BAD = [
     (("--rate", "1", "--empty", "120%"), "expected a share between 0 and 1"),
     (("--rate", "1", "--p95", "2s", "--clients", "0"), "a number of at least 1"),
     (("--rate", "1", "--p95", "2s", "--rtt-spread", "9"), "coefficient of variation"),
-    (("--rate", "1", "--p95", "2s", "--tls", "1.3"), "no costs of polling"),
+    (("--rate", "1", "--p95", "2s", "--tls", "1.3"), "push transport over TLS 1.3 in it; run make bench"),
     (("--rate", "1", "--p95", "2s", "--tls", "2"), "invalid choice: '2'"),
     (("--rate", "1", "--p95", "2s", "--core-hour", "x"), "expected a price"),
 ]
