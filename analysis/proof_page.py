@@ -114,7 +114,8 @@ def meaning() -> str:
         "scaled down: one second of the run stands for the seconds given, events come as much more often, and every "
         "figure is scaled back. A setting holds when its measured p95 meets the goal within its interval (95 % for "
         f"all rows together, no wider than ±{100 * SHARP:g} % of the goal), and when no setting of the grid that may"
-        f" meet it too, and is safe, needs {100 * TOLERANCE:g} % fewer requests or costs as much less in server CPU and bytes sent."
+        f" meet it too, and is safe, needs {100 * TOLERANCE:g} % fewer requests or costs as much less in server CPU and"
+        " bytes sent."
     )
 
 
