@@ -274,7 +274,10 @@ def _wait_for_plan(environment: Environment, **_: Any) -> None:
         gevent.sleep(0.005)
     if cell or (given and environment.host):
         try:
-            planning.let_in(_plan(environment))
+            plan = _plan(environment)
+            planning.let_in(plan)
+            for user in environment.user_classes if given.headless else ():  # on the web page one still chooses
+                plan.where(user.transport, "")
         except PlanError as error:
             raise SystemExit(str(error)) from None  # one clear line now, instead of users that cannot start
 
