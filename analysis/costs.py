@@ -87,7 +87,15 @@ def newest(results: Path, *, shared: bool = False, tls: str = "off") -> Costs:
     own. Raises BadRunError when not even the reference can be read.
     """
     runs = sorted((path.parent for path in results.glob("*/summary.csv")), key=_started, reverse=True)
-    for folder in [*(run for run in runs if not run.is_symlink() and run.resolve() != REFERENCE.resolve()), REFERENCE]:
+    return first_complete([run for run in runs if not run.is_symlink()], shared=shared, tls=tls)[1]
+
+
+def first_complete(runs: Iterable[Path], *, shared: bool = False, tls: str = "off") -> tuple[Path, Costs]:
+    """Read the costs of the first of ``runs`` that measured them, else of the committed reference; which, and they.
+
+    Raises BadRunError when not even the reference can be read.
+    """
+    for folder in [*(run for run in runs if run.resolve() != REFERENCE.resolve()), REFERENCE]:
         try:
             found = of_run(folder, shared=shared, tls=tls)
         except BadRunError:
@@ -95,7 +103,7 @@ def newest(results: Path, *, shared: bool = False, tls: str = "off") -> Costs:
                 raise
             continue
         if _complete(found):
-            return found
+            return folder, found
     over, remedy = ("", "") if tls == "off" else (f" over TLS {tls}", f' ARGS="--set tls={tls}"')
     raise BadRunError(
         f"{REFERENCE}: no costs of polling, long polling and a push transport{over} in it; run make bench{remedy}"

@@ -63,7 +63,8 @@ def jittered_polling_mean_s(interval_s: Real, jitter: Real, delta_s: Real) -> Re
 def jittered_polling_empty_ratio(rate_hz: Real, interval_s: Real, jitter: Real) -> Real:
     """Share of empty answers with T (1 ± j) uniform, e^(-lambda T) sinh(lambda T j)/(lambda T j)."""
     expected = np.asarray(rate_hz) * interval_s
-    ratio: Real = np.exp(-expected) * np.sinh(expected * jitter) / (expected * jitter)
+    # sinh alone would overflow where e^(-lambda T) is nothing
+    ratio: Real = (np.exp(-expected * (1 - jitter)) - np.exp(-expected * (1 + jitter))) / (2 * expected * jitter)
     return ratio
 
 

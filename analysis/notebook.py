@@ -18,12 +18,13 @@ from types import ModuleType
 import pandas as pd
 from markupsafe import Markup, escape
 
-from analysis import charts, style
+from analysis import charts, drawn, style
 from analysis.charts import CHARTS
+from analysis.drawn import Drawn
 from analysis.frames import Frames, cell_name, has, known, rows
-from analysis.load import Run, open_run
+from analysis.load import BadRunError, Run, open_run
 from analysis.pages import inline
-from analysis.results import Results, evaluate
+from analysis.results import Results, evaluated
 
 RUN = "PUSHBENCH_RUN"
 SOURCES = Path(__file__).parent / "notebooks"
@@ -47,7 +48,7 @@ class Shown:
 
 def opened() -> Results:
     """The run named by ``PUSHBENCH_RUN`` (else ``results/latest``), evaluated. Raises ``BadRunError``."""
-    return evaluate(open_run(Path(os.environ.get(RUN, "results/latest"))))
+    return evaluated(open_run(Path(os.environ.get(RUN, "results/latest"))))
 
 
 def show(results: Results, name: str) -> Shown:
@@ -59,8 +60,13 @@ def show(results: Results, name: str) -> Shown:
     picture = next(charts.draw(frames, [chart]), None)
     if picture is None:
         return say(f"This run cannot answer “{chart.question}”: it lacks {', '.join(chart.needs)}, or what to compare.")
-    html = Markup("{}<p>{}</p>").format(inline(charts.svg(picture), picture.drawn), picture.drawn.sentence)
-    return Shown(picture.drawn.sentence, html)
+    return shown(picture.name, picture.drawn)
+
+
+def shown(name: str, found: Drawn) -> Shown:
+    """A chart that was drawn, with its sentence where that says more than its title."""
+    said = "" if found.sentence == f"{found.title}." else Markup("<p>{}</p>").format(found.sentence)
+    return Shown(found.sentence, inline(drawn.svg(name, found), found) + said)
 
 
 def say(text: str) -> Shown:
@@ -76,8 +82,10 @@ def cells(results: Results, *columns: str) -> pd.DataFrame:
     return frame[["status", *(name for name in columns if has(frame, name))]].set_index(names).round(4)
 
 
-def agreement(results: Results, experiment: str) -> pd.DataFrame:
-    """Theory beside measurement for one experiment."""
+def agreement(results: Results, experiment: str) -> pd.DataFrame | Shown:
+    """Theory beside measurement for one experiment; it takes the raw rows."""
+    if not results.run.has_rows:
+        return say("The raw rows of this run were left out: theory beside measurement is in its report.html.")
     frames = Frames.read(results)
     found = results.agreement[results.agreement["experiment"] == experiment]
     names = pd.Index([cell_name(frames, row) for row in rows(found)], name="cell")
@@ -102,7 +110,10 @@ def notebooks_verb(options: argparse.Namespace) -> int:
 
 
 def execute(run: Run) -> int:
-    """Execute every notebook on ``run`` into ``report/notebooks/*.html``; exit code 0, or 2 without the tools."""
+    """Execute every notebook on ``run`` into ``report/notebooks/*.html``; exit code 0, or 2 without the tools.
+
+    Raises BadRunError where a cell does: a notebook's numbers that make no sense are one line, too.
+    """
     try:
         tools = [importlib.import_module(name) for name in _TOOLS]
     except ImportError as error:
@@ -121,7 +132,12 @@ def _page(source: Path, run: Run, jupytext: ModuleType, nbclient: ModuleType, nb
     """One notebook, executed, as a page that fetches nothing."""
     notebook = jupytext.read(source)
     client = nbclient.NotebookClient(notebook, timeout=_CELL_S, kernel_name="python3")
-    client.execute(env={**os.environ, RUN: str(run.folder)})
+    if os.name == "posix":  # a socket of ours alone, not a port that others on this machine could connect to
+        client.create_kernel_manager().transport = "ipc"
+    try:
+        client.execute(env={**os.environ, RUN: str(run.folder)})
+    except nbclient.exceptions.CellExecutionError as error:
+        raise BadRunError(f"{source.name}: {error.evalue}") from None
     body, _ = nbconvert.HTMLExporter(template_name="basic").from_notebook_node(notebook)
     return _PAGE.format(title=escape(source.stem), style=Markup(_STYLE), body=Markup(body))  # noqa: S704 - nbconvert's own HTML
 
@@ -134,7 +150,7 @@ _STYLE = f"""
 body {{ max-width: 1100px; margin: 24px auto; padding: 0 20px;
   color: {style.INK}; font: 15px/1.5 system-ui, sans-serif; }}
 pre {{ background: #f6f8fa; padding: 8px 12px; overflow-x: auto; }} svg {{ width: 100%; height: auto; }}
-table {{ border-collapse: collapse; font-size: 13px; display: block; overflow-x: auto; }}
-td, th {{ padding: 3px 9px; border-bottom: 1px solid {style.GRID}; text-align: right; }}
+table {{ border-collapse: collapse; border: 0; font-size: 13px; display: block; overflow-x: auto; }}
+td, th {{ padding: 3px 9px; border: 0; border-bottom: 1px solid {style.GRID}; text-align: right; }}
 .anchor-link, .prompt, .jp-InputPrompt, .jp-OutputPrompt {{ display: none; }}
 """

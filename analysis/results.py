@@ -100,6 +100,25 @@ def evaluate(run: Run) -> Results:
     )
 
 
+def evaluated(run: Run) -> Results:
+    """Evaluate a run; where its raw rows were left out, take its tables as they were written.
+
+    Such a run has no ``agreement``, ``replayed``, gates or caveats: they are in its report. Raises BadRunError without
+    the tables.
+    """
+    if run.has_rows or not any(cell.status == "done" for cell in run.cells):
+        return evaluate(run)
+    try:
+        summary, cells = (pd.read_csv(run.folder / name) for name in ("summary.csv", "cells.csv"))
+    except (OSError, ValueError) as error:
+        raise BadRunError(
+            f"{run.folder}: the raw rows were left out, and its tables cannot be read ({error}); expected summary.csv"
+            " and cells.csv"
+        ) from None
+    nothing = pd.DataFrame(columns=list(findings.COLUMNS))
+    return Results(run, summary, cells, nothing, nothing, (), ())
+
+
 def _measured(run: Run, group: Iterable[Cell]) -> tuple[list[Measured], dict[int, str]]:
     """The repeats that were measured, and of those whose files are damaged, by repeat, what is wrong with them."""
     measured: list[Measured] = []

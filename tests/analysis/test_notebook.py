@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from analysis import notebook
-from analysis.load import open_run
+from analysis import costs, notebook
+from analysis.load import BadRunError, open_run
+from analysis.results import evaluate, evaluated
 from tests.analysis.fake_run import make
 
 SOURCES = sorted(notebook.SOURCES.glob("*.py"))
@@ -20,12 +21,14 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def results(folder):
-    return notebook.evaluate(open_run(folder))
+    return evaluate(open_run(folder))
 
 
-def test_there_are_four():
-    names = [source.stem for source in SOURCES]
-    assert names == ["1_first_look", "2_poll_intervals", "3_hold_timeouts", "4_connection_cost"]
+def test_there_are_seven():
+    assert [source.stem for source in SOURCES] == [
+        "1_first_look", "2_poll_intervals", "3_hold_timeouts", "4_connection_cost",
+        "5_which_poll_interval", "6_which_hold_timeout", "7_which_transport",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
@@ -61,7 +64,7 @@ def test_a_chart_is_shown_with_its_sentence_and_fetches_nothing(results):
 
 def test_a_chart_the_run_cannot_draw_says_what_is_missing(tmp_path):
     run = open_run(make(tmp_path / "run", ("fan_out",), transports=("sse",), repeats=1, scale=0.2))
-    shown = notebook.show(notebook.evaluate(run), "hold_timeout")
+    shown = notebook.show(evaluate(run), "hold_timeout")
     assert "cannot answer" in str(shown)
     assert "long_polling.hold_s" in str(shown)
 
@@ -93,10 +96,13 @@ def test_every_notebook_is_executed_on_the_named_run_into_a_page(folder, monkeyp
 
     class Client:
         def __init__(self, source, **options):
-            self.source, self.options = source, options
+            self.source, self.options, self.manager = source, options, SimpleNamespace()
+
+        def create_kernel_manager(self):
+            return self.manager
 
         def execute(self, env):
-            seen.append((self.source.stem, env[notebook.RUN], self.options["kernel_name"]))
+            seen.append((self.source.stem, env[notebook.RUN], self.options["kernel_name"], self.manager.transport))
 
     exporter = SimpleNamespace(from_notebook_node=lambda source: (f"<p>{source.stem}</p>", {}))
     monkeypatch.setitem(sys.modules, "jupytext", SimpleNamespace(read=lambda source: source))
@@ -104,9 +110,37 @@ def test_every_notebook_is_executed_on_the_named_run_into_a_page(folder, monkeyp
     monkeypatch.setitem(sys.modules, "nbconvert", SimpleNamespace(HTMLExporter=lambda **_: exporter))
     run = open_run(folder)
     assert notebook.execute(run) == 0
-    assert seen == [(source.stem, str(run.folder), "python3") for source in SOURCES]
+    assert seen == [(source.stem, str(run.folder), "python3", "ipc") for source in SOURCES]
     page = (folder / "report" / "notebooks" / "1_first_look.html").read_text()
     assert page.startswith("<!doctype html>")
     assert "<p>1_first_look</p>" in page
-    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert len(capsys.readouterr().out.splitlines()) == 7
     assert json.loads((folder / "run.json").read_text())["name"] == "fake"
+
+
+def test_a_cell_that_fails_is_one_line(folder, monkeypatch):
+    class CellExecutionError(Exception):
+        evalue = "first cell: rate_hz = -1, expected events per second"
+
+    class Client:
+        def __init__(self, source, **options): ...
+
+        def create_kernel_manager(self):
+            return SimpleNamespace()
+
+        def execute(self, env):
+            raise CellExecutionError
+
+    tools = SimpleNamespace(NotebookClient=Client, exceptions=SimpleNamespace(CellExecutionError=CellExecutionError))
+    monkeypatch.setitem(sys.modules, "jupytext", SimpleNamespace(read=lambda source: source))
+    monkeypatch.setitem(sys.modules, "nbclient", tools)
+    monkeypatch.setitem(sys.modules, "nbconvert", SimpleNamespace())
+    with pytest.raises(BadRunError, match=r"1_first_look\.py: first cell: rate_hz = -1, expected") as caught:
+        notebook.execute(open_run(folder))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_kept_without_its_rows_says_where_the_theory_is():
+    kept = evaluated(open_run(costs.REFERENCE))
+    assert "in its report.html" in str(notebook.agreement(kept, "poll_interval"))
+    assert len(notebook.cells(kept, "polling.interval_s", "delivery_ms_mean")) == 10
