@@ -81,7 +81,7 @@ def paying(answer: Answer) -> Drawn:
             units.ranged(hourly), (max(hourly.value, hourly.high), place), (6, 0), textcoords="offset points",
             va="center", size=9.5, weight="bold" if one is best else "normal",
         )  # fmt: skip
-    axes.set_xlim(0, 1.3 * max(max(one.demand.hourly.high, one.demand.hourly.value) for one in found))
+    axes.set_xlim(0, 1.5 * max(max(one.demand.hourly.high, one.demand.hourly.value) for one in found))
     _label_rows(axes, found)
     handles = [Patch(color=colour, label=word) for word, _, colour in PARTS]
     axes.legend(

@@ -135,9 +135,13 @@ def backoff_polling_quantile_s(
 
 
 def _backoff(rate_hz: float, first_s: float, factor: float, longest_s: float) -> tuple[Floats, Floats]:
-    """The waits T_i and the odds p_i of reaching each without an event."""
+    """The waits T_i and the odds p_i of reaching each without an event; equal ones at the end are one, summed up."""
     waits, reached, p, wait = [], [], 1.0, first_s
     while p > 1e-15:  # what is left beyond changes no digit
+        if wait * factor <= wait or wait >= longest_s:
+            waits.append(wait)
+            reached.append(p / -float(np.expm1(-rate_hz * wait)))
+            break
         waits.append(wait)
         reached.append(p)
         p *= float(np.exp(-rate_hz * wait))

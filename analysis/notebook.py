@@ -151,6 +151,7 @@ body {{ max-width: 1100px; margin: 24px auto; padding: 0 20px;
   color: {style.INK}; font: 15px/1.5 system-ui, sans-serif; }}
 pre {{ background: #f6f8fa; padding: 8px 12px; overflow-x: auto; }} svg {{ width: 100%; height: auto; }}
 table {{ border-collapse: collapse; border: 0; font-size: 13px; display: block; overflow-x: auto; }}
-td, th {{ padding: 3px 9px; border: 0; border-bottom: 1px solid {style.GRID}; text-align: right; }}
+td, th {{ padding: 3px 9px; border: 0; border-bottom: 1px solid {style.GRID}; text-align: right; white-space: nowrap; }}
+td:last-child {{ white-space: normal; }}
 .anchor-link, .prompt, .jp-InputPrompt, .jp-OutputPrompt {{ display: none; }}
 """

@@ -1,5 +1,7 @@
 """Every closed form against a small simulation of the thing itself (own code: ``fake_run`` and what is here)."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -153,3 +155,19 @@ def test_forms_take_arrays():
     periods = np.array([0.5, 1.0])
     assert models.polling_empty_ratio(1.0, periods) == pytest.approx(np.exp(-periods))
     assert models.long_polling_mean_s(1.0, periods, 0.1, 0.0).shape == (2,)
+
+
+def test_back_off_on_the_rarest_events_is_its_longest_wait_and_quick():
+    found = models.backoff_polling(1e-9, 1.0, 1.5, 8.0, delta_s=0.5)
+    assert found.mean_s == pytest.approx(0.5 + 4.0, rel=1e-6)
+    assert found.requests_per_event == pytest.approx(1 / (1e-9 * 8), rel=1e-6)
+    assert models.backoff_polling_quantile_s(0.95, 1e-9, 1.0, 1.5, 8.0, delta_s=0.5) == pytest.approx(
+        0.5 + 7.6, rel=1e-6
+    )
+    # a factor of 1 is a fixed interval
+    assert models.backoff_polling(0.3, 2.0, 1.0, 9.0, delta_s=0.0).empty_ratio == pytest.approx(math.exp(-0.6))
+
+
+def test_jitter_among_many_events_leaves_nothing_empty():
+    assert models.jittered_polling_empty_ratio(1e3, 10.0, 0.5) == pytest.approx(0.0)
+    assert models.jittered_polling_empty_ratio(0.3, 1.0, 1e-6) == pytest.approx(math.exp(-0.3))
