@@ -8,7 +8,7 @@ it keeps: a goal that is not met is said so (``Choice.misses``); nothing is roun
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 
@@ -29,6 +29,37 @@ KEPT_S = 60.0  # a poller that pauses longer opens a new connection each time: s
 QUANTILE = 0.95
 TOLERANCE = 1e-3  # of a goal: what no measurement could tell
 LANES, EVENTS, STEPS = 500, 100_000, 1000  # simulated where no closed form holds
+
+
+class _Same:
+    """A schedule as a key: equal to itself alone."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+
+    def __hash__(self) -> int:
+        return id(self.schedule.due_s)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.schedule is self.schedule
+
+
+@lru_cache(maxsize=16)
+def _thinned(key: _Same, pause_s: float, questions: float) -> Schedule:
+    """The same object for the same question, so that what is computed from it is not computed twice."""
+    due_s, topic, topics, start_s, end_s = key.schedule
+    lanes = min(topics, 400)
+    length_s = min(end_s - start_s, questions / lanes * pause_s)
+    if lanes == topics and length_s == end_s - start_s:
+        return key.schedule
+    number = np.full(topics, -1)
+    number[np.linspace(0, topics - 1, lanes).round().astype(np.int64)] = np.arange(lanes)
+    spare_s = end_s - start_s - length_s
+    begin_s = start_s + spare_s * (np.arange(lanes) * 0.618034 % 1)  # the golden ratio spreads them evenly
+    lane = number[topic]
+    moved_s = due_s - begin_s[lane]
+    kept = (lane >= 0) & (moved_s >= -length_s) & (moved_s < length_s)
+    return Schedule(moved_s[kept], lane[kept], lanes, 0.0, length_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +110,7 @@ class Situation:
         """
         if self.trace is None:
             return self
-        due_s, topic, topics, start_s, end_s = self.trace
-        lanes = min(topics, 400)
-        length_s = min(end_s - start_s, questions / lanes * pause_s)
-        if lanes == topics and length_s == end_s - start_s:
-            return self
-        number = np.full(topics, -1)
-        number[np.linspace(0, topics - 1, lanes).round().astype(np.int64)] = np.arange(lanes)
-        spare_s = end_s - start_s - length_s
-        begin_s = start_s + spare_s * (np.arange(lanes) * 0.618034 % 1)  # the golden ratio spreads them evenly
-        lane = number[topic]
-        moved_s = due_s - begin_s[lane]
-        kept = (lane >= 0) & (moved_s >= -length_s) & (moved_s < length_s)
-        return replace(self, trace=Schedule(moved_s[kept], lane[kept], lanes, 0.0, length_s))
+        return replace(self, trace=_thinned(_Same(self.trace), pause_s, questions))
 
     def rng(self) -> np.random.Generator:
         """A generator that begins the same for every candidate, so that they are compared on the same luck."""
@@ -157,9 +176,9 @@ def long_polling(situation: Situation, goals: Goals, cost: Cost, hold_s: float, 
     gap = situation.round_trip_s
     rate, delta = situation.rate_hz, situation.delta_s
     if situation.trace is not None:
-        schedule, run_in_s = _schedule(situation, hold_s + gap)
-        outcome = simulate.long_poll(schedule, hold_s, situation.network, situation.rng(), run_in_s=run_in_s)
-        found = _found(goals, outcome)
+        found = _long_polled(
+            _Same(situation.trace), hold_s, situation.network, situation.seed, tuple(_quantiles(goals))
+        )
     elif situation.rtt_spread:
         drawn = varying.long_polling(rate, hold_s, situation.network, tuple(_quantiles(goals)))
         unheard = np.exp(-rate * drawn.gaps_s)  # the odds that nothing comes in a gap
@@ -213,19 +232,6 @@ def polling_empty_ratio(situation: Situation, period_s: float | Floats) -> float
     if situation.trace is None:
         return float(np.mean(models.polling_empty_ratio(situation.rate_hz, period_s)))
     return float(_quiet(_Same(situation.trace)).ratio(period_s).mean())
-
-
-class _Same:
-    """A schedule as a key: equal to itself alone."""
-
-    def __init__(self, schedule: Schedule) -> None:
-        self.schedule = schedule
-
-    def __hash__(self) -> int:
-        return id(self.schedule.due_s)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.schedule is self.schedule
 
 
 @lru_cache(maxsize=8)
@@ -301,15 +307,16 @@ def _form(situation: Situation, policy: Policy) -> Callable[[Situation, Goals, P
 
 def _simulated(situation: Situation, goals: Goals, policy: Policy) -> _Found:
     schedule, run_in_s = _schedule(situation, max(policy.longest_s, situation.round_trip_s))
-    return _found(goals, simulate.pull(schedule, policy, situation.network, situation.rng(), run_in_s=run_in_s))
+    outcome = simulate.pull(schedule, policy, situation.network, situation.rng(), run_in_s=run_in_s)
+    return _found(_quantiles(goals), outcome)
 
 
-def _found(goals: Goals, outcome: simulate.Outcome) -> _Found:
+def _found(quantiles: Sequence[float], outcome: simulate.Outcome) -> _Found:
     waits = np.sort(outcome.latency_s)
     some = len(waits) > 0
     return _Found(
         float(waits.mean()) if some else math.nan,
-        {q: float(np.quantile(waits, q)) if some else math.nan for q in _quantiles(goals)},
+        {q: float(np.quantile(waits, q)) if some else math.nan for q in quantiles},
         float(waits[-1]) if some else math.nan,
         outcome.empty / outcome.responses if outcome.responses else math.nan,
         outcome.requests_hz,
@@ -319,12 +326,25 @@ def _found(goals: Goals, outcome: simulate.Outcome) -> _Found:
 def _schedule(situation: Situation, pause_s: float) -> tuple[Schedule, float]:
     """The events to simulate for a question each ``pause_s`` at the most, and the run-in they have."""
     if situation.trace is not None:
-        first = float(situation.trace.due_s.min(initial=0.0))
-        return situation.trace, max(0.0, situation.trace.start_s - first)
+        return situation.trace, _run_in_s(situation.trace)
     # Rare events are no reason to simulate a million questions that find nothing.
     length_s = min(EVENTS / LANES / situation.rate_hz, STEPS * pause_s)
     run_in_s = min(5 / situation.rate_hz, STEPS / 10 * pause_s)
     return traffic.poisson(situation.rate_hz, LANES, length_s, situation.rng(), run_in_s=run_in_s), run_in_s
+
+
+def _run_in_s(trace: Schedule) -> float:
+    return max(0.0, trace.start_s - float(trace.due_s.min(initial=0.0)))
+
+
+@lru_cache(maxsize=64)
+def _long_polled(
+    key: _Same, hold_s: float, network: simulate.Network, seed: int, quantiles: tuple[float, ...]
+) -> _Found:
+    """Simulate a hold on a trace, once: sweeps, what-ifs and flips come back to the same ones."""
+    trace = key.schedule
+    rng = np.random.default_rng(seed)
+    return _found(quantiles, simulate.long_poll(trace, hold_s, network, rng, run_in_s=_run_in_s(trace)))
 
 
 def _settings(policy: Policy) -> dict[str, float | str]:
