@@ -112,18 +112,18 @@ def order_status(rng: np.random.Generator) -> Events:
 
 
 def deploy_notifications(rng: np.random.Generator) -> Events:
-    """Four weeks of six services: nothing at night and at weekends, and a dozen messages within minutes by day.
+    """Four weeks of six services: nothing at night and at weekends, and dozens of messages within minutes by day.
 
-    Roll-outs begin evenly between 9 and 18 h from Monday to Friday, 15 a day in all, and report 8 to 20 steps, each a
-    log-normal wait (median 8 s, sigma 1) behind the one before.
+    Roll-outs begin evenly between 9 and 18 h from Monday to Friday, 8 a day in all, and report 20 to 60 steps (build,
+    test, then instance by instance), each a log-normal wait (median 5 s, sigma 1) behind the one before.
     """
-    days, a_day, services = 20, 15, 6
+    days, a_day, services = 20, 8, 6
     count = days * a_day
     working = rng.integers(0, days, count)
     begin_s = (working // 5 * 7 + working % 5) * DAY_S + 9 * HOUR_S + rng.random(count) * 9 * HOUR_S
     service = rng.integers(0, services, count)
-    rollout, place = _batches(rng.integers(8, 21, count))
-    waits = np.where(place > 0, 8.0 * np.exp(rng.standard_normal(len(place))), 0.0)
+    rollout, place = _batches(rng.integers(20, 61, count))
+    waits = np.where(place > 0, 5.0 * np.exp(rng.standard_normal(len(place))), 0.0)
     return _ordered(
         begin_s[rollout] + _within(waits, place), np.inf,
         topic=_named("service-{}", service[rollout]), step=[str(step + 1) for step in place],

@@ -131,8 +131,8 @@ def adapted(answer: Answer, one: Choice, fixed: Choice) -> str:
     """An adaptive policy beside the fixed interval."""
     saved = 1 - one.requests_hz / fixed.requests_hz
     return (
-        f"{one.label}, {policy(one)}: {freshness(one, answer.asked.goals)}, {empties(one)}, {requests(one)},"
-        f" {saved:.0%} fewer than at the fixed interval, {cores(one)}."
+        f"{one.label}, {policy(one)}: {freshness(one, answer.asked.goals, most=True)}, {empties(one)},"
+        f" {requests(one)}, {saved:.0%} fewer than at the fixed interval, {cores(one)}."
     )
 
 
@@ -215,9 +215,11 @@ def held(one: Choice) -> str:
 
 
 def percent(share: float) -> str:
-    """35 %, 0.4 %, and what is practically nothing as such."""
+    """35 %, 0.4 %, 99.8 %, and what is practically nothing or all as such."""
     if share < NEVER:
         return f"under {100 * NEVER:g} %"
+    if share > 0.99:
+        return f"{100 * share:.3g} %" if share <= 1 - NEVER or share == 1 else f"over {100 * (1 - NEVER):g} %"
     return f"{100 * share:.0f} %" if share >= 0.01 else f"{100 * share:.2g} %"
 
 
@@ -252,7 +254,7 @@ def choice(answer: Answer) -> str:
 
 
 def _times(one: Choice, best: Choice) -> str:
-    return f"costs {one.demand.hourly.value / best.demand.hourly.value:.2g} times"
+    return f"costs {rate(float(f'{one.demand.hourly.value / best.demand.hourly.value:.2g}'))} times"
 
 
 def parts(answer: Answer, one: Choice) -> str:
@@ -323,12 +325,12 @@ def flip(one: Flip, goal: str) -> str:
     words, unit = WHEN[one.axis]
     to = "to nothing that meets the goals" if one.to == NONE else f"to {one.to}"
     side = "more" if one.factor > 1 else "less"
-    said = f"{to} {words.format(goal=goal)} {side} than {one.value:.3g}{unit}"
+    said = f"{to} {words.format(goal=goal)} {side} than {rate(one.value)}{unit}"
     if one.to == NONE or one.high <= 1.01 * one.low:
         return said
     if one.low > 0 and math.isfinite(one.high):
-        return f"{said} (from {one.low:.3g} to {one.high:.3g} the costs cannot tell)"
-    return f"{said} ({f'from {one.low:.3g} on' if one.low > 0 else f'below {one.high:.3g}'} the costs cannot tell)"
+        return f"{said} (from {rate(one.low)} to {rate(one.high)} the costs cannot tell)"
+    return f"{said} ({f'from {rate(one.low)} on' if one.low > 0 else f'below {rate(one.high)}'} the costs cannot tell)"
 
 
 def sentence(text: str) -> str:

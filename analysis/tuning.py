@@ -44,6 +44,7 @@ SHORTEST_S = 1e-3  # nobody polls more often
 LONGEST_S = 86_400.0
 WORTHWHILE = 0.95  # of the fixed interval's requests: an adaptive policy that saves less is not worth its trouble
 SEARCHED, JUDGED = 2e4, 3e5  # questions simulated for a candidate, and for the one that is taken
+SEEN = 0.01  # events wanted for each of them: where they are rarer more is simulated, up to ten times
 
 
 # Polling ------------------------------------------------------------------------------------------------------
@@ -125,7 +126,8 @@ def adaptive(situation: Situation, goals: Goals, cost: Cost, prices: Prices, fix
     Each candidate is simulated on a part of the trace; the best are judged on more of it until one holds.
     """
     interval_s = float(fixed.settings["polling.interval_s"])
-    part, whole = (situation.thinned(interval_s, questions) for questions in (SEARCHED, JUDGED))
+    more = min(10.0, max(1.0, SEEN / (situation.rate_hz * interval_s)))
+    part, whole = (situation.thinned(interval_s, more * questions) for questions in (SEARCHED, JUDGED))
     tried = [(policy, polling(part, goals, cost, policy, prices)) for policy in _candidates(interval_s)]
     fit = [pair for pair in tried if all(_close(pair[1], goal, s) for goal, s in goals.latency_s.items())]
     for policy, _ in sorted(fit, key=lambda pair: pair[1].requests_hz)[:8]:
@@ -145,6 +147,7 @@ def _candidates(interval_s: float) -> Iterator[Policy]:
     for longest in (1.5, 2.5, 5.0, 10.0):
         for first in (0.4, 0.7, 0.9):
             yield Backoff(first * interval_s, 1.5, longest * interval_s)
+            yield Backoff(first * interval_s, 1.02, longest * interval_s)  # awake for as long as a burst pauses
             for expected, memory in ((1.0, 1.0), (3.0, 0.5), (3.0, 3.0)):
                 yield Learning(expected, memory * interval_s, first * interval_s, longest * interval_s)
 

@@ -8,6 +8,7 @@ import pytest
 from analysis import __main__ as program
 from analysis import traffic, tune, tune_text
 from analysis.demand import PRICES, Prices
+from analysis.flips import Flip
 from analysis.predict import Goals, Situation
 from analysis.traces import Trace
 from analysis.tune_options import Asked, arguments, asked
@@ -192,3 +193,18 @@ def test_the_exit_code_says_whether_the_goals_are_met(p95, code, tmp_path, capsy
     assert program.main(["tune", "--rate", "0.5", "--p95", p95, "--results", str(tmp_path), "--no-page"]) == code
     assert "HTTP polling" in capsys.readouterr().out
     assert "examples" in tune.EXAMPLES
+
+
+@pytest.mark.parametrize(
+    ("share", "says"),
+    [(0.0001, "under 0.05 %"), (0.0042, "0.42 %"), (0.354, "35 %"), (0.9918, "99.2 %"), (0.9993, "99.9 %"),
+     (0.99996, "over 99.95 %"), (1.0, "100 %")],
+)  # fmt: skip
+def test_a_share_is_not_rounded_to_all_or_nothing(share, says):
+    assert tune_text.percent(share) == says
+
+
+def test_large_values_have_no_exponent():
+    assert tune_text.flip(Flip("staleness", 1420.0, 710.0, "polling", 805.0, 2600.0), "p95") == (
+        "to polling when p95 may be more than 1,420 s (from 805 to 2,600 the costs cannot tell)"
+    )

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis import costs, traffic, tuning
+from analysis import costs, example_traces, traces, traffic, tuning
 from analysis.tuning import Goals, Situation
 
 
@@ -111,3 +111,17 @@ def test_round_trips_that_vary_are_simulated(reference):
 )
 def test_seconds(value, text):
     assert tuning.seconds(value) == text
+
+
+def test_rare_batches_are_polled_by_a_back_off_that_stays_awake(reference, tmp_path):
+    """Six services, nothing for hours, then dozens of messages: the first of each may be late, and is one in forty."""
+    path = tmp_path / "deploys.csv"
+    path.write_text(example_traces.text(next(one for one in example_traces.EXAMPLES if "deploy" in one.name)))
+    trace = traces.usable(path, [0.95])
+    found = tuning.choices(Situation(trace.rate_hz, 1000, trace=trace.schedule(100)), Goals({0.95: 2.0}), reference)
+    fixed, better = (one for one in found if one.transport == "polling")
+    assert better.settings["polling.policy"] == "backoff"
+    assert better.settings["polling.factor"] == pytest.approx(1.02)
+    assert better.meets
+    assert better.requests_hz < 0.3 * fixed.requests_hz
+    assert better.max_s > 2.0
