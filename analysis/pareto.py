@@ -16,7 +16,16 @@ import pandas as pd
 from analysis.policies import Backoff, FixedRate, Jittered, Learning, Policy
 from analysis.predict import PROXY_SHARE, Choice, Goals, Situation, long_polling, polling
 from analysis.tuner import Answer, row
-from analysis.tuning import LONGEST_HOLD_S, best_hold, choices, chosen, cycle_s, fixed_interval
+from analysis.tuning import (
+    LONGEST_HOLD_S,
+    LONGEST_S,
+    best_hold,
+    best_interval_s,
+    choices,
+    chosen,
+    cycle_s,
+    fixed_interval,
+)
 
 COSTS = ("requests_hz", "empty_ratio", "cores", "down_bps")
 QUESTIONS = 1e4  # simulated for each adaptive policy on a trace
@@ -88,7 +97,9 @@ def intervals(answer: Answer) -> pd.DataFrame:
     given = asked.situation
     cost = asked.costs.by_transport["polling"]
     middle_s = max(_interval_s(fixed), given.round_trip_s)
-    swept = np.geomspace(max(given.round_trip_s, middle_s / 12), middle_s * 12, 60)
+    shortest_s, _ = best_interval_s(given, asked.goals)
+    most_s = max(middle_s * 12, 8 * shortest_s if shortest_s < LONGEST_S else 0.0)  # what both goals need is in sight
+    swept = np.geomspace(max(given.round_trip_s, middle_s / 12), most_s, 60)
     found = [polling(given, asked.goals, cost, FixedRate(float(at)), asked.prices) for at in swept]
     return pd.DataFrame([{"interval_s": at, **row(one)} for at, one in zip(swept, found, strict=True)])
 

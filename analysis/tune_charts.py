@@ -83,21 +83,19 @@ def _tradeoff_panel(
         axis.set_ylim(-6, 106)
     else:
         style.log_y(axis, shown["y"])
-        lowest = axis.get_ylim()[0] * 1.25
+        lowest = _nothing(axis, float(shown["y"].min()), panel)
     shown["y"] = shown["y"].clip(lower=lowest)
     _too_much(axis, answer, panel.column)
     on = shown[shown[f"front_{panel.column}"]].sort_values("p95_s")
-    axis.step(on["p95_s"], on["y"], where="post", color=style.MUTED, alpha=0.35, linewidth=6, zorder=1)
-    for name, group in shown.groupby("family"):
+    axis.step(
+        on["p95_s"], on["y"], where="post", color=style.MUTED, alpha=0.35, linewidth=6, marker="o", markersize=11,
+        markeredgewidth=0, zorder=1,
+    )  # fmt: skip
+    for name, group in shown.sort_values(["p95_s", "requests_hz"]).groupby("family"):
         look = looks[str(name)]
         axis.plot(
             group["p95_s"], group["y"], marker=look.marker, color=look.colour, markersize=4, linewidth=1.2,
             linestyle="-" if str(name) in _SWEPT else "none", alpha=0.9,
-        )  # fmt: skip
-    if lowest and (shown["y"] <= lowest).any():
-        axis.annotate(
-            panel.nothing, (0, lowest), xycoords=("axes fraction", "data"), xytext=(-8, 0), textcoords="offset points",
-            ha="right", va="center", color=style.MUTED,
         )  # fmt: skip
     y = {"cores": best.demand.cores.value, "down_bps": best.demand.down_bps.value}.get(panel.column)
     y = getattr(best, panel.column) if y is None else y
@@ -105,6 +103,20 @@ def _tradeoff_panel(
     ring(axis, best.quantiles_s[QUANTILE], y, f"our choice: {best.label}")
     axis.set_title(panel.heading)
     axis.set_xlabel(FRESHNESS)
+
+
+def _nothing(axis: Axes, least: float, panel: Panel) -> float:
+    """Where a log axis has what is 0: on a line of its own beneath the rest, named as such; returned."""
+    low, high = axis.get_ylim()
+    if least > 0:
+        return low
+    axis.set_ylim(low / 2.5, high)
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: "" if y < low else style.plain_tick(y)))
+    axis.annotate(
+        panel.nothing, (0, low / 1.7), xycoords=("axes fraction", "data"), xytext=(-8, 0), textcoords="offset points",
+        ha="right", va="center", color=style.MUTED,
+    )  # fmt: skip
+    return low / 1.7
 
 
 _SWEPT = {tuner.FAMILIES["fixed_rate"], tuner.FAMILIES["jittered"], tuner.FAMILIES["long_polling"]}
@@ -130,11 +142,12 @@ def tell(panel: Axes, at: float, text: str, colour: str, *, left: bool = False, 
     )  # fmt: skip
 
 
-def line(panel: Axes, at: float, text: str) -> None:
-    """A level line with its name at the right: what is asked."""
+def line(panel: Axes, at: float, text: str, *, left: bool = False) -> None:
+    """A level line with its name at one end: what is asked."""
     panel.axhline(at, color=GOAL, linewidth=1.4, linestyle="--", zorder=2)
     panel.annotate(
-        text, (0.99, at), xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points", ha="right",
+        text, (0.01 if left else 0.99, at), xycoords=("axes fraction", "data"), xytext=(0, 3),
+        textcoords="offset points", ha="left" if left else "right",
         va="bottom", size=9.5, color=GOAL, path_effects=_HALO, zorder=8,
     )  # fmt: skip
 
@@ -230,8 +243,13 @@ def _zones(panel: Axes, answer: Answer, shortest_s: float, longest_s: float) -> 
         return
     panel.axvspan(most, least, color=BAD, alpha=0.12, linewidth=0)
     tell(panel, most, "fresh enough", GOOD, left=True)
-    if empty:
+    if not empty:
+        return
+    if least < high:
         tell(panel, least, "few enough empty", GOOD)
+    if math.log(least / most) > 0.3 * math.log(high / low):
+        tell(panel, most, "meets neither", BAD, low=True)
+    else:
         tell(panel, most, "between them: neither", BAD, left=True, low=True)
 
 
@@ -268,7 +286,7 @@ def hold(answer: Answer) -> Drawn:
             panel.axvline(given.proxy_s, color=BAD, linestyle="--", linewidth=1.2)
             tell(panel, given.proxy_s, f"a proxy cuts at {seconds(given.proxy_s)}", BAD, left=True)
     if (most := answer.asked.goals.empty_ratio) is not None:
-        line(axes[0], 100 * most, f"asked: at most {percent(most)}")
+        line(axes[0], 100 * most, f"asked: at most {percent(most)}", left=True)
     return Drawn(figure, title, f"{title}.", frame)
 
 

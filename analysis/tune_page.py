@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ from pathlib import Path
 from markupsafe import Markup
 
 from analysis import drawn, pages, style, tune_charts, tune_text, units, varying
+from analysis.costs import Estimate
 from analysis.drawn import Drawn
 from analysis.errors import BadRunError
 from analysis.pages import Entry, Table
 from analysis.predict import seconds
+from analysis.tune_text import GLUE
 from analysis.tuner import Answer
 from analysis.tuning import QUANTILE
 
@@ -45,10 +48,11 @@ WORDS = (
     ("cores", "processor cores of the servers that are busy on average; in brackets what the measured costs allow"),
     ("transit, round trip", "one way through the network, and there and back"),
 )
+SHORT = 15  # figures up to here are kept on a line
 HEADS = (
     ("", ""), ("setting", ""), ("p95", "s"), ("mean", "s"), ("at most", "s"), ("empty", ""), ("requests", "1/s"),
-    ("cores", "95 % interval"), ("memory", ""), ("down", ""), ("connections", ""), ("an hour", "95 % interval"),
-    ("goals", ""),
+    ("cores", "95 % interval"), ("memory", ""), ("bandwidth out", ""), ("connections", ""),
+    ("price an hour", "95 % interval"), ("goals", ""),
 )  # fmt: skip
 
 
@@ -88,7 +92,7 @@ def render(answer: Answer, pictures: list[Picture]) -> str:
     """The page's text."""
     head, _, *said = tune_text.paragraphs(answer)
     context = {
-        "asked": head,
+        "asked": re.sub(r"\bp(\d+) at most", r"p\1 (\1 % of updates) at most", head),
         "verdict": ("good" if answer.best.meets else "bad", tune_text.choice(answer)),
         "said": [text for text in said if text and text != tune_text.choice(answer)],
         "pictures": pictures,
@@ -132,15 +136,24 @@ def _table(answer: Answer) -> Table:
     for one in answer.found:
         asked, empty = one.demand, one.empty_ratio
         setting = tune_text.named(one).removeprefix(one.label).strip(", ")
-        kind = "best" if one is answer.best else ""
-        texts = (
-            setting, f"{one.quantiles_s[QUANTILE]:.3g}", f"{one.mean_s:.3g}", f"{one.max_s:.3g}",
-            "" if math.isnan(empty) else tune_text.percent(empty),
-            tune_text.rate(one.requests_hz) if one.requests_hz else "",
-            units.ranged(asked.cores), units.bytes_text(asked.memory_bytes.value),
-            units.bits_text(asked.down_bps.value), units.short(asked.connections),
-            units.ranged(asked.hourly),
-            "met" if one.meets else "; ".join(one.misses),
+        entries = (
+            (setting, ""), (f"{one.quantiles_s[QUANTILE]:.3g}", ""), (f"{one.mean_s:.3g}", ""),
+            (f"{one.max_s:.3g}", ""),
+            ("" if math.isnan(empty) else tune_text.percent(empty), ""),
+            (tune_text.rate(one.requests_hz) if one.requests_hz else "", ""), _ranged(asked.cores),
+            (units.bytes_text(asked.memory_bytes.value), ""), (units.bits_text(asked.down_bps.value), ""),
+            (units.short(asked.connections), ""), _ranged(asked.hourly),
         )  # fmt: skip
-        rows.append((Entry(one.label, kind="name"), *(Entry(text, kind=kind) for text in texts)))
+        kind = "best" if one is answer.best else ""
+        figures = (
+            Entry(text.replace(" ", GLUE) if len(text) < SHORT else text, small, kind) for text, small in entries
+        )
+        goals = Entry("met" if one.meets else "; ".join(one.misses), kind=kind)
+        rows.append((Entry(one.label, kind="name"), *figures, goals))
     return Table(HEADS, tuple(rows))
+
+
+def _ranged(estimate: Estimate) -> tuple[str, str]:
+    """The value, and what the costs' intervals allow in small print."""
+    value, _, interval = units.ranged(estimate).partition(" (")
+    return value, interval.removesuffix(")").replace("-", "\N{NON-BREAKING HYPHEN}")
