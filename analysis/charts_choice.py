@@ -43,7 +43,7 @@ def freshness(answer: Answer) -> Drawn:
     else:
         title = f"{len(fresh)} of {len(found)} are fresh enough: p95 at most {seconds(goal_s)}"
     figure, (axes,) = style.frame(title, "Mean (bar), p95 (dot) and longest wait (line), predicted.", height_in=3.6)
-    looks = style.looks([one.label for one in answer.found])
+    looks = style.looks(dict.fromkeys(one.label for one in answer.found))
     style.log_x(axes, [value for one in found for value in (one.mean_s, one.max_s)] + [goal_s])
     for place, one in enumerate(found):
         colour = looks[one.label].colour if not adapts(one) else style.MUTED

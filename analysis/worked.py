@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from markupsafe import Markup
 
 from analysis import charts_checked, costs, models, style, traces, tune_text, units
 from analysis.demand import PRICES, Prices
@@ -157,7 +158,7 @@ def flips(mine: Mine) -> Shown:
     return say(tune_text.flipping(mine.answer))
 
 
-def choices(mine: Mine) -> pd.DataFrame:
+def choices(mine: Mine) -> Shown:
     """Every transport with its best setting, in figures."""
     found = mine.answer.found
     rows = [
@@ -171,7 +172,9 @@ def choices(mine: Mine) -> pd.DataFrame:
         }
         for one in found
     ]  # fmt: skip
-    return pd.DataFrame(rows, index=[one.label for one in found])
+    frame = pd.DataFrame(rows, index=[one.label for one in found])
+    with pd.option_context("display.max_colwidth", None):  # a setting is not cut short
+        return Shown(frame.to_string(), Markup(frame.to_html(border=0)))  # noqa: S704  pandas escapes what is in a cell
 
 
 # Checked --------------------------------------------------------------------------------------------------------
@@ -216,8 +219,8 @@ def _apart(mine: Mine, results: Results, expected: float, one: Choice) -> list[s
     said = []
     if results.run.folder != mine.results.run.folder:
         said.append("The run named has no such cell: these are the committed reference's.")
-    if mine.answer.asked.trace is not None:
-        form = tune_text.percent(math.exp(-expected))
+    form = tune_text.percent(math.exp(-expected))
+    if mine.answer.asked.trace is not None and form != tune_text.percent(one.empty_ratio):
         said.append(
             f"Your events do not come evenly: {tune_text.percent(one.empty_ratio)} of answers empty, where the formula"
             f" for even luck says {form}."
