@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import time
+from types import SimpleNamespace
 
 import psutil
 import pyarrow.parquet as pq
@@ -27,10 +29,26 @@ CPUS = {"server": [], "load": []}
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(module, "_SUBSCRIBE_S", 4.0)
     monkeypatch.setattr(module, "_STATUS_S", 0.02)
     monkeypatch.setattr(module, "_SETTLE_NS", 50_000_000)
-    monkeypatch.setattr(module, "_READY_S", 5.0)
+
+
+@pytest.fixture
+def patience_ends(monkeypatch):
+    """Time flies, but not before the load has spoken: that is for the machine to say."""
+    said = []
+
+    def statuses(spool, look=module.statuses):
+        found = look(spool)
+        said.extend(found)
+        return found
+
+    def monotonic(now=time.monotonic):
+        return now() + (1000 if said else 0)
+
+    monkeypatch.setattr(module, "statuses", statuses)
+    fake = SimpleNamespace(monotonic=monotonic, monotonic_ns=time.monotonic_ns, sleep=time.sleep)
+    monkeypatch.setattr(module, "time", fake)
 
 
 @pytest.fixture
@@ -97,7 +115,6 @@ def test_resources_are_sampled_at_every_mark(tiny):
         ("broken", "well", ProgramError, r"server ended by itself \(exit 1\): no such thing as a port 99999"),
         ("dies", "well", ProgramError, r"server ended by itself \(exit 3\)"),
         ("well", "dies", ProgramError, r"locust ended by itself \(exit 1\): the load process had an accident"),
-        ("well", "alone", CellError, r"2 of 3 subscribers had subscribed after .* s; failures: refused \(1\)"),
     ],
 )
 def test_a_cell_that_cannot_be_measured_says_why_and_leaves_no_process(tiny, server, load, error, why):
@@ -108,6 +125,12 @@ def test_a_cell_that_cannot_be_measured_says_why_and_leaves_no_process(tiny, ser
     assert left == []
     collect(record, folder)
     assert (folder / "deliveries.parquet").exists(), "what there was is kept"
+
+
+def test_who_does_not_subscribe_in_time_fails_the_cell(tiny, patience_ends):
+    cell, record, folder = tiny
+    with pytest.raises(CellError, match=r"2 of 3 subscribers had subscribed after 20\..* s; failures: refused \(1\)"):
+        measure(cell, record, folder, CPUS, fakes.programs("well", "alone"))
 
 
 def test_no_subscriber_connects_before_the_server_is_verified(tiny):
