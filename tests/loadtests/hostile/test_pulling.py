@@ -42,7 +42,7 @@ SPOILT = (
     Entry("a negative cursor", batch(ONE, last=b"-5"), corrupted=1),
     Entry("seqs that go back", answer(3, 1, 2)),
     Entry("the same event again and again", answer(*[1] * 2000)),
-    Entry("a cursor beyond the log", batch(last=b"9223372036854775807"), "status 410"),
+    Entry("a cursor beyond the log", batch(last=b"9223372036854775807"), "status 410", "end"),
     Entry("an endless body", (OK + b"\r\n", b"x" * 65536), "response of over 64 MiB", "endless"),
     Entry("two answers to one request", answer(1) + answer(2), "bytes behind the response"),
     Entry("an answer nobody asked for",

@@ -32,7 +32,7 @@ STREAMS = (
     Entry("a field of 100 MB", (HEAD + b"nobody", b"y" * 65536), "event of over 16 MiB", "endless"),
     Entry("an id of a megabyte", HEAD + b"id: " + b"7" * 2**20 + b"\ndata: x\n\n", corrupted=1),
     Entry("an id that is no number", HEAD + b"id: <script>\ndata: x\n\n", corrupted=1),
-    Entry("an id beyond the log", HEAD + b"id: 999999999999\ndata: x\n\n", "status 410", corrupted=1),
+    Entry("an id beyond the log", HEAD + b"id: 999999999999\ndata: x\n\n", "status 410", "end", corrupted=1),
     Entry("an id in another script", HEAD + "id: ٣\ndata: x\n\n".encode(), corrupted=1),
     Entry("a retry of a thousand years", HEAD + b"retry: 99999999999999999999\nretry: 1\n\n" + message(1)),
     Entry("a retry that is none", HEAD + b"retry: -5\nretry: 1.5\nretry:\n\n" + message(1)),
