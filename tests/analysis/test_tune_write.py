@@ -2,7 +2,8 @@
 
 import pytest
 
-from analysis import tune_write
+from analysis import __main__ as program
+from analysis import flips, tune_write
 from analysis.demand import PRICES
 from analysis.load import BadRunError
 from analysis.predict import Goals, Situation
@@ -43,8 +44,9 @@ def test_one_topic_for_all_where_that_was_asked(tmp_path):
     assert one.values["polling.interval_s"] == (pytest.approx(0.5),)
 
 
-def test_what_cannot_be_judged_is_not_said_to_be(tmp_path):
+def test_what_cannot_be_judged_is_not_said_to_be(tmp_path, monkeypatch):
     """A mean, a trace or round trips that vary have no grid, and no table either."""
+    monkeypatch.setattr(flips, "flips", lambda *_: [])  # where it flips is not written, and takes seconds to find
     for situation, goals in (
         (Situation(0.5), Goals({"mean": 2.0})),
         (Situation(0.5), Goals({0.95: 2.0, 0.99: 3.0})),
@@ -53,7 +55,17 @@ def test_what_cannot_be_judged_is_not_said_to_be(tmp_path):
         asked = Asked(situation, goals, made_up(), PRICES)
         with pytest.raises(BadRunError, match="--grid: expected --rate and --p95 alone"):
             tune_write.refuse_grid(asked, tmp_path / "x.toml")
+        path, _ = tune_write.write(answer(asked), tmp_path / "x.toml")
+        assert experiment.read(path).tuned == {}
     with pytest.raises(BadRunError, match="--grid: expected --write TOML with it"):
         tune_write.refuse_grid(Asked(Situation(0.5), Goals({0.95: 2.0}), made_up(), PRICES), None)
-    path, _ = tune_write.write(answer(asked), tmp_path / "x.toml")
-    assert experiment.read(path).tuned == {}
+
+
+def test_the_command_line_says_how_to_run_what_it_has_written(tmp_path, capsys):
+    flags = ["tune", "--rate", "0.5", "--p95", "2s", "--results", str(tmp_path), "--no-page", "--grid"]
+    assert program.main(flags) == 2
+    assert "--grid: expected --write TOML with it" in capsys.readouterr().err
+    assert program.main([*flags, "--write", str(tmp_path / "t.toml")]) == 0
+    live = f"live: python -m loadtests run {tmp_path / 't.toml'}, then python -m analysis tuned results/latest"
+    assert capsys.readouterr().out.splitlines()[-1].startswith(live)
+    assert experiment.read(tmp_path / "t.toml").tuned

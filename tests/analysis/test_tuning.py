@@ -125,3 +125,31 @@ def test_rare_batches_are_polled_by_a_back_off_that_stays_awake(reference, tmp_p
     assert better.meets
     assert better.requests_hz < 0.3 * fixed.requests_hz
     assert better.max_s > 2.0
+
+
+def test_on_a_trace_the_interval_of_an_empty_ratio_is_the_traces_own():
+    """Events every 2 s: of answers every P < 2 s, 1 - P/2 are empty; Poisson events would say 2.41 s."""
+    trace = traffic.constant(0.5, 100, 2000, np.random.default_rng(1))
+    assert tuning.interval_for_empty_ratio_s(Situation(0.5, trace=trace), 0.3) == pytest.approx(1.4, rel=0.01)
+
+
+def test_where_a_day_is_not_long_enough_no_interval_has_so_few_empty_answers():
+    one = np.array([0.0])
+    trace = traffic.Schedule(one, one.astype(int), 1, 0.0, 30 * tuning.LONGEST_S)
+    assert tuning.interval_for_empty_ratio_s(Situation(1e-6, trace=trace), 0.3) == math.inf
+
+
+def test_on_poisson_events_no_adaptive_policy_is_worth_its_trouble(reference):
+    trace = traffic.poisson(0.5, 50, 400, np.random.default_rng(1), run_in_s=100)
+    found = tuning.choices(Situation(0.5, 1000, trace=trace), Goals({0.95: 1.0}), reference)
+    assert [one.settings.get("polling.policy", "fixed_rate") for one in found if one.transport == "polling"] == [
+        "fixed_rate"
+    ]
+
+
+def test_how_far_a_choice_falls_short_is_its_worst_goal(reference):
+    goals = Goals({0.95: 2.0}, empty_ratio=0.3)
+    fixed = of("polling", tuning.choices(Situation(0.5, 20_000, 0.06), goals, reference))
+    assert tuning.short_of(fixed, Goals({0.95: 2.0})) == pytest.approx(1)
+    assert tuning.short_of(fixed, goals) == pytest.approx(math.exp(-0.5 * (2 - 0.03) / 0.95) / 0.3)
+    assert tuning.short_of(fixed, Goals()) == 0
