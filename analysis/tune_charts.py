@@ -277,7 +277,9 @@ def hold(answer: Answer) -> Drawn:
         style.log_x(panel, frame["hold_s"])
         panel.plot(frame["hold_s"], frame[column] * scale, color=colour, linewidth=2.4)
         panel.yaxis.set_major_formatter(FuncFormatter(style.plain_tick))
-        panel.set_ylim(0, max(float(frame[column].max()) * scale * 1.12, 1e-6))
+        # a busy feed leaves hardly an answer empty: what is asked for is on the axis all the same
+        least = max(1.0, 130 * (answer.asked.goals.empty_ratio or 0.0)) if column == "empty_ratio" else 1e-6
+        panel.set_ylim(0, max(float(frame[column].max()) * scale * 1.12, least))
         ring(panel, hold_s, at * scale, f"hold {seconds(hold_s)}")
         panel.set_title(heading)
         panel.set_xlabel("hold: a question waits at the server for up to … s")

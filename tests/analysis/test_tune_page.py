@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from analysis import __main__ as program
-from analysis import pareto, traffic, tune, tune_charts, tune_page
+from analysis import pareto, style, traffic, tune, tune_charts, tune_page
 from analysis.demand import PRICES
 from analysis.load import BadRunError
 from analysis.predict import Goals, Situation
@@ -135,3 +135,13 @@ def test_json_for_programs(example, tmp_path, capsys):
     printed = capsys.readouterr()
     assert json.loads(printed.out)["meets"]
     assert "tune.html" in printed.err
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_hold_of_a_busy_feed_is_laid_out():
+    """Hardly an answer is empty there: what was asked, 5 %, lies far above the curve and must be within the axes."""
+    busy = answered(Situation(8.0, 300, 0.2, proxy_s=20), Goals({0.95: 30.0}, 0.05))
+    with style.house():
+        drawn = tune_charts.hold(busy)
+        style.settle(drawn.figure)
+    assert drawn.figure.axes[0].get_ylim()[1] > 5
