@@ -171,3 +171,14 @@ def test_ranges():
     assert units.ranged(sure(2.0)) == "2"
     assert units.ranged(Estimate(nan, nan, nan)) == "not measured"
     assert units.ranged(Estimate(17, 14, 19), whole=True) == "17 (14-19)"
+
+
+def test_the_plan_begins_with_what_costs_least(tmp_path, capsys):
+    assert program.main(["plan", "--rate", "0.1", "--p95", "2s", "--results", str(tmp_path)]) == 0
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first.endswith("Asked: 95 % of events within 2 s.")
+    assert second.startswith("Cheapest: ")
+    assert "servers, for" in second
+    assert "times as much" in second
+    assert program.main(["plan", "--rate", "1", "--p95", "10ms", "--results", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("Nothing is as fresh as that. The nearest is ")

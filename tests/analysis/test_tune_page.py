@@ -145,3 +145,12 @@ def test_the_hold_of_a_busy_feed_is_laid_out():
         drawn = tune_charts.hold(busy)
         style.settle(drawn.figure)
     assert drawn.figure.axes[0].get_ylim()[1] > 5
+
+
+def test_the_answer_is_there_before_the_page_is_drawn(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    out = str(tmp_path / "file" / "x")
+    assert program.main(["tune", "--rate", "0.5", "--p95", "2s", "--results", str(tmp_path), "--out", out]) == 2
+    printed = capsys.readouterr()
+    assert "What we would choose" in printed.out
+    assert "cannot be written" in printed.err
