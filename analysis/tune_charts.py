@@ -88,8 +88,8 @@ def _tradeoff_panel(
     _too_much(axis, answer, panel.column)
     on = shown[shown[f"front_{panel.column}"]].sort_values("p95_s")
     axis.step(
-        on["p95_s"], on["y"], where="post", color=style.MUTED, alpha=0.35, linewidth=6, marker="o", markersize=11,
-        markeredgewidth=0, zorder=1,
+        on["p95_s"], on["y"], where="post", color=style.MUTED, alpha=0.35, linewidth=6, zorder=1,
+        marker="o" if len(on) == 1 else "", markersize=11, markeredgewidth=0,
     )  # fmt: skip
     for name, group in shown.sort_values(["p95_s", "requests_hz"]).groupby("family"):
         look = looks[str(name)]
@@ -326,7 +326,7 @@ def sensitivity(answer: Answer) -> Drawn:
     _bars(axes[2], cores["polling"], polled, 0.18)
     _bars(axes[2], cores["choice"], taken, -0.18, names=[case.best.label for case in cases])
     late = (
-        f"{100 * goal:g} % of updates within"
+        f"{100 * goal:g} % are there within"
         if isinstance(goal, float)
         else {"mean": "updates, on average, within"}.get(goal, "every update within")
     )
