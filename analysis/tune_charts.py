@@ -326,9 +326,9 @@ def sensitivity(answer: Answer) -> Drawn:
     _bars(axes[2], cores["polling"], polled, 0.18)
     _bars(axes[2], cores["choice"], taken, -0.18, names=[case.best.label for case in cases])
     late = (
-        f"{100 * goal:g} % are there within"
+        f"{100 * goal:g} % come within"
         if isinstance(goal, float)
-        else {"mean": "updates, on average, within"}.get(goal, "every update within")
+        else {"mean": "they come, on average, in"}.get(goal, "all come within")
     )
     headings = ("Poll interval to set, s", f"With today's interval,\n{late}, s", "Server cores kept busy")
     for panel, heading, values in zip(
@@ -337,7 +337,11 @@ def sensitivity(answer: Answer) -> Drawn:
         panel.set_title(heading)
         panel.set_yticks([-place for place in range(len(cases))], [""] * len(cases))
         panel.grid(visible=False, axis="y")
-        panel.set_xlim(0, 1.35 * max((value for value in values if math.isfinite(value)), default=1.0))
+        panel.set_xlim(
+            0,
+            (1.75 if panel is axes[2] else 1.35)
+            * max((value for value in values if math.isfinite(value)), default=1.0),
+        )
     axes[0].set_yticklabels([case.name for case in cases])
     for place, wanted_s in enumerate(wanted):
         axes[1].plot([wanted_s, wanted_s], [-place - 0.36, -place + 0.36], color=GOAL, linewidth=2.5)
