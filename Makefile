@@ -9,7 +9,7 @@ RUN    ?= results/latest
 PIP    := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke test check serve watch report compare tune yardstick conformance notebooks clean
+.PHONY: help setup bench smoke test check serve watch report compare tune prove yardstick conformance notebooks clean
 
 help: ## print what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,10 @@ tune: $(VENV)/.run ## settings for your traffic: RATE=0.5 or TRACE=events.csv, P
 	@$(BIN)/python -m analysis tune $(if $(RATE),--rate $(RATE)) $(if $(TRACE),--trace $(TRACE)) $(if $(P95),--p95 $(P95)) \
 		$(if $(EMPTY),--empty $(EMPTY)) $(if $(VERIFY),--write tuned.toml) $(ARGS) $(if $(VERIFY),|| test $$? = 1)
 	@$(if $(VERIFY),$(BIN)/python -m loadtests run tuned.toml && $(BIN)/python -m analysis tuned results/latest tuned.json)
+
+prove: $(VENV)/.run ## are the tuner's answers right? twelve workloads live, each amid a grid of other settings (half an hour)
+	@$(BIN)/python -m analysis workloads && $(BIN)/python -m loadtests run --name tuning workloads/*.toml $(ARGS); test $$? -le 1
+	@$(BIN)/python -m analysis report && $(BIN)/python -m analysis tuned results/latest
 
 clean: ## remove the virtual environment and caches; results stay
 	@rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
