@@ -35,10 +35,9 @@ def run(*command, cwd):
     )
 
 
-@pytest.fixture(scope="module", params=["off", "1.3"])
-def measured(tmp_path_factory, request):
-    folder = tmp_path_factory.mktemp("upstream")
-    (folder / "up.toml").write_text(f'tls = "{request.param}"\n{EXPERIMENT}')
+def measured(folder, tls):
+    """Run and report; the run's folder, its rows by transport, what the report printed."""
+    (folder / "up.toml").write_text(f'tls = "{tls}"\n{EXPERIMENT}')
     done = run("loadtests", "run", "up.toml", "--out", "results", "--no-floor", cwd=folder)
     assert done.returncode == 0, done.stderr
     latest = folder / "results" / "latest"
@@ -47,8 +46,7 @@ def measured(tmp_path_factory, request):
         return latest, {row["transport"]: row for row in csv.DictReader(file)}, said
 
 
-def test_everybody_hears_back_what_it_published_and_nothing_is_lost(measured):
-    latest, rows, _ = measured
+def everybody_hears_back_what_it_published_and_nothing_is_lost(latest, rows, said):
     for row in rows.values():
         assert float(row["publishes"]) > 100
         assert (row["lost"], row["duplicated"], row["corrupted"], row["publish_failures"]) == ("0",) * 4
@@ -60,28 +58,34 @@ def test_everybody_hears_back_what_it_published_and_nothing_is_lost(measured):
         assert cell["load"]["failures"] == {}
 
 
-def test_the_same_is_published_by_every_way_and_costs_what_its_protocol_adds(measured):
-    _, rows, _ = measured
+def the_same_is_published_by_every_way_and_costs_what_its_protocol_adds(latest, rows, said):
     assert len({row["publishes"] for row in rows.values()}) == 1, "the schedule is the seed's"
     assert float(rows["websocket"]["publish_bytes"]) == 256 + 8
     assert 256 + 40 < float(rows["stomp_tcp"]["publish_bytes"]) < 256 + 100
     assert float(rows["sse"]["publish_bytes"]) > 256 + 100
 
 
-def test_what_acknowledges_and_what_does_not(measured):
-    _, rows, _ = measured
+def what_acknowledges_and_what_does_not(latest, rows, said):
     assert float(rows["sse"]["acknowledged_ms_p50"]) > float(rows["sse"]["upstream_ms_p50"])
     assert float(rows["stomp_tcp"]["acknowledged_ms_p50"]) > 0
     assert rows["websocket"]["acknowledged_ms_p50"] == ""
 
 
-def test_the_report_has_its_chart_and_its_table(measured):
-    latest, _, said = measured
+def the_report_has_its_chart_and_its_table(latest, rows, said):
     assert "echo ms" in said.stdout
     page = (latest / "report" / "report.html").read_text()
     assert "To publish 256 B takes" in page or "Nothing can be concluded" in page
     assert "heard back, p50" in page
     assert (latest / "report" / "charts" / "up-upstream.svg").exists()
+
+
+@pytest.mark.parametrize("tls", ["off", "1.3"])
+def test_subscribers_publish_and_the_figures_come_out(tls, tmp_path):
+    found = measured(tmp_path, tls)  # one run for all of it: a fixture would be set up by every worker
+    everybody_hears_back_what_it_published_and_nothing_is_lost(*found)
+    the_same_is_published_by_every_way_and_costs_what_its_protocol_adds(*found)
+    what_acknowledges_and_what_does_not(*found)
+    the_report_has_its_chart_and_its_table(*found)
 
 
 def test_a_target_is_published_to_twice_and_every_topic_goes_on_where_it_stood(tmp_path):

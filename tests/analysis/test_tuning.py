@@ -141,7 +141,7 @@ def test_where_a_day_is_not_long_enough_no_interval_has_so_few_empty_answers():
 
 
 def test_on_poisson_events_no_adaptive_policy_is_worth_its_trouble(reference):
-    trace = traffic.poisson(0.5, 50, 400, np.random.default_rng(1), run_in_s=100)
+    trace = traffic.poisson(0.5, 1000, 50, np.random.default_rng(1), run_in_s=20)
     found = tuning.choices(Situation(0.5, 1000, trace=trace), Goals({0.95: 1.0}), reference)
     assert [one.settings.get("polling.policy", "fixed_rate") for one in found if one.transport == "polling"] == [
         "fixed_rate"
