@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from analysis import costs, drawn
@@ -23,6 +25,8 @@ PANELS = (("each client has its own events", False), ("all share a topic", True)
 
 def map_verb(options: argparse.Namespace) -> int:
     """Draw the regime map into ``--out``: SVG, PNG and the table behind them."""
+    with _writing(options.out):
+        options.out.mkdir(parents=True, exist_ok=True)  # known before anything is computed
     maps = []
     for heading, shared in PANELS:
         known = costs.newest(options.results, shared=shared, tls=options.tls)
@@ -31,14 +35,20 @@ def map_verb(options: argparse.Namespace) -> int:
     with house():
         picture = regime_map(maps)
         settle(picture.figure)
-    try:
+    with _writing(options.out):
         drawn.save(NAME, picture, options.out)
-    except OSError as error:
-        raise BadRunError(f"--out {options.out}: cannot be written ({error.strerror})") from None
     print(picture.title)
     print(picture.sentence)
     print(f"map: {options.out / 'charts' / f'{NAME}.png'}")
     return 0
+
+
+@contextlib.contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BadRunError(f"--out {out}: cannot be written ({error.strerror})") from None
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
