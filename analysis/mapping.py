@@ -20,7 +20,7 @@ EXAMPLES = """examples:
   python -m analysis map --clients 20k --rtt 60ms --out map
   python -m analysis map --clients 1e6 --tls 1.3 --core-hour 0.02
 """
-PANELS = (("each client has its own events", False), ("all share a topic", True))
+PANELS = (("each client has its own events", False), ("all get the same events (one shared topic)", True))
 
 
 def map_verb(options: argparse.Namespace) -> int:

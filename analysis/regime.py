@@ -44,6 +44,7 @@ class Regimes:
     hourly: Floats
     situation: Situation
     source: str
+    prices: Prices = PRICES
 
 
 def regimes(
@@ -77,7 +78,7 @@ def regimes(
             sure[i, j] = all(other.low > first.demand.hourly.high for other in rest)
             if rest:
                 dearer[i, j] = min(other.value for other in rest) / first.demand.hourly.value
-    return Regimes(rate_hz, staleness_s, best, sure, dearer, hourly, situation, costs.source)
+    return Regimes(rate_hz, staleness_s, best, sure, dearer, hourly, situation, costs.source, prices)
 
 
 def kind_of(choice: Choice) -> str:
