@@ -115,6 +115,38 @@ def test_no_border_is_said_and_nothing_fresh_enough_is_left_blank(small):
     assert (late.best[small["staleness_s"] < 0.5] == -1).all()
 
 
+def test_the_map_says_white_only_where_it_is_and_names_only_regions_with_room(small):
+    fresh = regime.regimes(tuning.Situation(1.0, 1000, 0.0), made_up(spread=0.5), **small)
+    late = regime.regimes(tuning.Situation(1.0, 1000, 1.0), made_up(), **small)
+
+    def said(m):
+        figure = charts_regime.regime_map([("a", m)]).figure
+        return " ".join(text.get_text() for text in figure.texts)
+
+    assert "White" in said(late)
+    assert "White" not in said(fresh)
+    assert "a GB sent 0.05" in said(fresh)
+    inside = np.zeros((50, 50), bool)
+    inside[10:16, 5:45] = True
+    across, up = charts_regime._roomiest(inside, 0.5, 0.1)
+    assert (across, up) == pytest.approx((0.5, 0.26), abs=0.03)
+    assert charts_regime._roomiest(inside, 0.5, 0.2) is None
+
+
+def test_the_flat_border_of_rare_events_is_told():
+    """By bytes alone: a heartbeat each 15 s costs what a poll of as many bytes costs, however rare the events are."""
+    axes = {"rate_hz": np.geomspace(1e-4, 10, 21), "staleness_s": np.geomspace(0.2, 2000, 30)}
+    m = regime.regimes(tuning.Situation(1.0, 1000, 0.0), made_up(), prices=tuning.Prices(1.0, 0.0, 1.0), **axes)
+    at_s = charts_regime.flat_s(m)
+    assert np.isfinite(at_s)
+    polled = m.best[:, 0] == regime.KINDS.index("polling")
+    assert polled[m.staleness_s > at_s].all()
+    assert not polled[m.staleness_s < at_s].any()
+    assert "you can wait" in charts_regime.regime_map([("a", m)]).title
+    sloped = regime.regimes(tuning.Situation(1.0, 1000, 0.0), made_up(), prices=tuning.Prices(1.0, 0.0, 0.0), **axes)
+    assert np.isnan(charts_regime.flat_s(sloped))
+
+
 def test_plan_on_the_command_line(tmp_path, capsys):
     arguments = ["plan", "--clients", "1e6", "--rate", "0.1", "--p95", "2s", "--results", str(tmp_path)]
     assert program.main(arguments) == 0
