@@ -29,7 +29,8 @@ from analysis.tune_text import named
 from analysis.tuner import Answer, adapts, row
 from analysis.tuning import QUANTILE
 
-PARTS = (("cores", "core_hour", "#0072b2"), ("memory", "gib_hour", "#cc79a7"), ("bytes sent", "gb_sent", "#009e73"))
+# Greys and teal: the colours of polling, long polling and push mean these and nothing else.
+PARTS = (("cores", "core_hour", "#16505c"), ("memory", "gib_hour", "#8a939c"), ("bytes sent", "gb_sent", "#8fc1c4"))
 MAP_RATES, MAP_STALENESS = 41, 31  # points of the map: enough for a border that one reads by eye
 
 
@@ -65,7 +66,13 @@ def paying(answer: Answer) -> Drawn:
     found = answer.found[::-1]
     best = answer.best
     title = f"{'Cheapest of what meets your goals' if best.meets else 'Nearest to your goals'}: {named(best)}"
-    subtitle = "Price an hour at your prices; the line is what the costs' 95 % intervals allow. Pale: misses a goal."
+    if answer.rivals:
+        title += f", or {listing((named(one) for one in answer.rivals), 'or')} (the costs cannot tell)"
+    core, gib, gb = answer.asked.prices
+    subtitle = (
+        f"All clients for an hour, in the currency of these prices: a core-hour {core:g}, a GiB-hour of memory {gib:g},"
+        f" a GB sent {gb:g}. Line: what the costs' 95 % intervals allow. Pale: misses a goal."
+    )
     figure, (axes,) = style.frame(title, subtitle, height_in=3.6)
     for place, one in enumerate(found):
         left = 0.0
@@ -76,7 +83,7 @@ def paying(answer: Answer) -> Drawn:
             axes.barh(place, part, left=left, color=colour, height=0.55, alpha=0.85 if one.meets else 0.25, label=label)
             left += part
         hourly = one.demand.hourly
-        axes.plot([hourly.low, hourly.high], [place - 0.36, place - 0.36], color=style.INK, linewidth=1.4)
+        axes.plot([hourly.low, hourly.high], [place, place], "|-", color=style.INK, linewidth=1.6, markersize=9)
         axes.annotate(
             units.ranged(hourly), (max(hourly.value, hourly.high), place), (6, 0), textcoords="offset points",
             va="center", size=9.5, weight="bold" if one is best else "normal",
@@ -87,7 +94,7 @@ def paying(answer: Answer) -> Drawn:
     axes.legend(
         handles=handles, loc="upper right", fontsize=9, frameon=True, facecolor=style.PAPER, edgecolor=style.GRID
     )
-    axes.set_xlabel("price an hour")
+    axes.set_xlabel("price an hour, in the currency of your prices")
     table = pd.DataFrame([row(one) for one in answer.found])
     rivals = listing(named(one) for one in answer.rivals)
     apart = f" The measured costs cannot tell it from {rivals}." if rivals else ""

@@ -128,6 +128,7 @@ class Scenario:
     best: Choice
     polling: Choice
     old_interval: Choice
+    clients: float
 
 
 def scenarios(answer: Answer) -> list[Scenario]:
@@ -156,7 +157,7 @@ def _scenario(answer: Answer, name: str, situation: Situation, goals: Goals) -> 
     today = answer.polling
     assert today is not None  # noqa: S101  asked where polling has costs
     old = polling(situation, goals, cost, FixedRate(_interval_s(today)), asked.prices)
-    return Scenario(name, goals, best, fixed, old)
+    return Scenario(name, goals, best, fixed, old, situation.clients)
 
 
 __all__ = ["Scenario", "best_hold", "candidates", "front", "holds", "intervals", "scenarios"]

@@ -9,127 +9,40 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter
 
 from analysis import pareto, style, tuner
+from analysis.costs import Estimate
 from analysis.drawn import Drawn
-from analysis.predict import Choice, seconds
+from analysis.pareto import Scenario
+from analysis.predict import PROXY_SHARE, Choice, seconds
 from analysis.prose import listing
 from analysis.regime import kind_of
 from analysis.tune_text import NEVER, named, percent, rate
 from analysis.tuner import Answer
-from analysis.tuning import QUANTILE, best_interval_s
+from analysis.tuning import LONGEST_HOLD_S, QUANTILE, SAFE_HOLD_S, best_interval_s
 
 GOAL, GOOD, BAD = "#7a3fa0", "#0a6b3d", "#b3261e"
-_HALO = [withStroke(linewidth=3, foreground=style.PAPER)]
-FRESHNESS = "95 % of updates are there within … s"
+# One colour, one meaning on all of the page: polling in every form is vermilion, long polling gold, push blue.
+COLOURS = {"polling": "#d55e00", "long polling": "#e69f00", "push": "#0072b2"}
+HALO = [withStroke(linewidth=3, foreground=style.PAPER)]
 
 
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """One cost against freshness: a column of the candidates, its heading, its scale, and what 0 is called."""
-
-    column: str
-    heading: str
-    scale: float = 1.0
-    nothing: str = "none"
-
-
-PANELS = (
-    Panel("requests_hz", "Requests per second, of all clients"),
-    Panel("empty_ratio", "Answers that bring nothing, %", 100.0),
-    Panel("cores", "Server cores kept busy"),
-    Panel("down_bps", "Bandwidth out of the servers, Mbit/s", 1e-6),
-)
-
-
-def tradeoff(answer: Answer) -> Drawn:
-    """Every policy and transport: p95 against requests, empty answers, cores and bytes, with the front of each."""
-    frame = pareto.candidates(answer)
-    title = _tradeoff_title(answer)
-    subtitle = (
-        "Every point is a setting that could be chosen: the further left, the fresher; the lower, the cheaper. The grey"
-        " line joins those that no other beats in both (the Pareto front)."
-    )
-    figure, axes = style.frame(title, subtitle, panels=len(PANELS), height_in=7.4, columns=2)
-    looks = style.looks(tuner.FAMILIES.values())
-    shown = [name for name in tuner.FAMILIES.values() if name in set(frame["family"])]
-    marks = [
-        Line2D([], [], color=looks[name].colour, marker=looks[name].marker, markersize=5, linewidth=1.2, label=name)
-        for name in shown
-    ]
-    style.key(figure, [*marks, Line2D([], [], color=style.MUTED, alpha=0.35, linewidth=6, label="not to be beaten")])
-    for axis, panel in zip(axes, PANELS, strict=True):
-        _tradeoff_panel(answer, axis, panel, frame, looks)
-    sentence = f"{len(frame)} settings; ours is {named(answer.best)}, p95 {seconds(answer.best.quantiles_s[QUANTILE])}."
-    return Drawn(figure, title, sentence, frame)
-
-
-def _tradeoff_panel(
-    answer: Answer, axis: Axes, panel: Panel, frame: pd.DataFrame, looks: dict[str, style.Look]
-) -> None:
-    best = answer.best
-    shown = frame.assign(y=frame[panel.column].fillna(0.0) * panel.scale)
-    style.log_x(axis, shown["p95_s"])
-    lowest = 0.0
-    if panel.column == "empty_ratio":
-        axis.set_ylim(-6, 106)
-    else:
-        style.log_y(axis, shown["y"])
-        lowest = _nothing(axis, float(shown["y"].min()), panel)
-    shown["y"] = shown["y"].clip(lower=lowest)
-    _too_much(axis, answer, panel.column)
-    on = shown[shown[f"front_{panel.column}"]].sort_values("p95_s")
-    axis.step(
-        on["p95_s"], on["y"], where="post", color=style.MUTED, alpha=0.35, linewidth=6, zorder=1,
-        marker="o" if len(on) == 1 else "", markersize=11, markeredgewidth=0,
-    )  # fmt: skip
-    for name, group in shown.sort_values(["p95_s", "requests_hz"]).groupby("family"):
-        look = looks[str(name)]
-        axis.plot(
-            group["p95_s"], group["y"], marker=look.marker, color=look.colour, markersize=4, linewidth=1.2,
-            linestyle="-" if str(name) in _SWEPT else "none", alpha=0.9,
-        )  # fmt: skip
-    y = {"cores": best.demand.cores.value, "down_bps": best.demand.down_bps.value}.get(panel.column)
-    y = getattr(best, panel.column) if y is None else y
-    y = max(y * panel.scale, lowest) if math.isfinite(y) and y else lowest
-    ring(axis, best.quantiles_s[QUANTILE], y, f"our choice: {best.label}")
-    axis.set_title(panel.heading)
-    axis.set_xlabel(FRESHNESS)
-
-
-def _nothing(axis: Axes, least: float, panel: Panel) -> float:
-    """Where a log axis has what is 0: on a line of its own beneath the rest, named as such; returned."""
-    low, high = axis.get_ylim()
-    if least > 0:
-        return low
-    axis.set_ylim(low / 2.5, high)
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: "" if y < low else style.plain_tick(y)))
-    axis.annotate(
-        panel.nothing, (0, low / 1.7), xycoords=("axes fraction", "data"), xytext=(-8, 0), textcoords="offset points",
-        ha="right", va="center", color=style.MUTED,
-    )  # fmt: skip
-    return low / 1.7
-
-
-_SWEPT = {tuner.FAMILIES["fixed_rate"], tuner.FAMILIES["jittered"], tuner.FAMILIES["long_polling"]}
-
-
-def ring(panel: Axes, x: float, y: float, name: str) -> None:
-    """Mark what is chosen, and name it on the side where there is room."""
+def ring(panel: Axes, x: float, y: float, name: str = "") -> None:
+    """Mark what is chosen, and name it on the side where there is room; without a name others name it."""
     panel.plot(x, y, "o", markersize=13, markerfacecolor="none", color=style.INK, markeredgewidth=2, clip_on=False)
+    if not name:
+        return
     across, up = (panel.transData + panel.transAxes.inverted()).transform((x, y))
     right, above = across < 0.55, up < 0.85
     panel.annotate(
         name, (x, y), xytext=(0, 13 if above else -13), textcoords="offset points", ha="left" if right else "right",
-        va="bottom" if above else "top", size=9.5, weight="bold", path_effects=_HALO, annotation_clip=False, zorder=9,
+        va="bottom" if above else "top", size=9.5, weight="bold", path_effects=HALO, annotation_clip=False, zorder=9,
     )  # fmt: skip
 
 
@@ -138,44 +51,17 @@ def tell(panel: Axes, at: float, text: str, colour: str, *, left: bool = False, 
     panel.annotate(
         text, (at, 0.03 if low else 0.985), xycoords=("data", "axes fraction"), xytext=(-4 if left else 4, 0),
         va="bottom" if low else "top", color=colour, textcoords="offset points", ha="right" if left else "left",
-        size=9.5, path_effects=_HALO, zorder=8,
+        size=9.5, path_effects=HALO, zorder=8,
     )  # fmt: skip
 
 
-def line(panel: Axes, at: float, text: str, *, left: bool = False) -> None:
-    """A level line with its name at one end: what is asked."""
+def line(panel: Axes, at: float, text: str, *, across: float = 0.99) -> None:
+    """A level line with its name, which ends ``across`` (0 … 1): what is asked."""
     panel.axhline(at, color=GOAL, linewidth=1.4, linestyle="--", zorder=2)
     panel.annotate(
-        text, (0.01 if left else 0.99, at), xycoords=("axes fraction", "data"), xytext=(0, 3),
-        textcoords="offset points", ha="left" if left else "right",
-        va="bottom", size=9.5, color=GOAL, path_effects=_HALO, zorder=8,
+        text, (across, at), xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points",
+        ha="right", va="bottom", size=9.5, color=GOAL, path_effects=HALO, zorder=8,
     )  # fmt: skip
-
-
-def _too_much(panel: Axes, answer: Answer, column: str) -> None:
-    """Grey out what is later, or emptier, than was asked."""
-    wanted = answer.asked.goals
-    if (late := wanted.latency_s.get(QUANTILE)) is not None:
-        panel.axvspan(late, panel.get_xlim()[1], color=style.BAND, alpha=0.7, linewidth=0, zorder=0)
-        panel.axvline(late, color=GOAL, linewidth=1.4, linestyle="--", zorder=2)
-        tell(panel, late, f"asked: {seconds(late)}", GOAL, left=True)
-        tell(panel, late, "too late", style.MUTED)
-    if column == "empty_ratio" and wanted.empty_ratio is not None:
-        panel.axhspan(100 * wanted.empty_ratio, 106, color=style.BAND, alpha=0.7, linewidth=0, zorder=0)
-        line(panel, 100 * wanted.empty_ratio, f"asked: at most {percent(wanted.empty_ratio)}")
-
-
-def _tradeoff_title(answer: Answer) -> str:
-    best, fixed = answer.best, answer.polling
-    fresh = seconds(best.quantiles_s[QUANTILE])
-    if fixed is None or best is fixed:
-        return f"{named(best)}: the cheapest way to have 95 % of updates within {fresh}"
-    part = best.demand.cores.value / fixed.demand.cores.value
-    compared = f"{part:.2g} times the server cores" if math.isfinite(part) else "unknown cores"
-    return (
-        f"{named(best)}: 95 % of updates within {fresh}, for {compared} that polling takes for"
-        f" {seconds(fixed.quantiles_s[QUANTILE])}"
-    )
 
 
 def interval(answer: Answer) -> Drawn:
@@ -190,7 +76,7 @@ def interval(answer: Answer) -> Drawn:
         title, "What every fixed poll interval would give. Both lines cannot be low at once: asking less often leaves"
         " updates waiting, asking more often finds nothing.", panels=2, height_in=4.1,
     )  # fmt: skip
-    polled = style.looks(["polling"])["polling"].colour
+    polled = COLOURS["polling"]
     chosen_s = float(fixed.settings["polling.interval_s"])
     columns = (
         (late, "p95_s", "95 % of updates are there within, s", 1.0, fixed.quantiles_s[QUANTILE]),
@@ -206,9 +92,9 @@ def interval(answer: Answer) -> Drawn:
         panel.set_title(heading)
         panel.set_xlabel("poll interval: every client asks every … s")
         _zones(panel, answer, *bounds)
-        ring(panel, chosen_s, y, f"every {seconds(chosen_s)}")
+        ring(panel, chosen_s, y, f"{'every' if fixed.meets else 'nearest: every'} {seconds(chosen_s)}")
     if (wanted_s := wanted.latency_s.get(QUANTILE)) is not None:
-        line(late, wanted_s, f"asked: {seconds(wanted_s)}")
+        line(late, wanted_s, f"asked: {seconds(wanted_s)}", across=0.22)
     if wanted.empty_ratio is not None:
         line(empty, 100 * wanted.empty_ratio, f"asked: at most {percent(wanted.empty_ratio)}")
     return Drawn(figure, title, f"{title}.", frame)
@@ -238,19 +124,20 @@ def _zones(panel: Axes, answer: Answer, shortest_s: float, longest_s: float) -> 
         panel.axvspan(least, most, color=GOOD, alpha=0.12, linewidth=0)
         panel.annotate(
             "meets what is asked", (math.sqrt(least * most), 0.04), xycoords=("data", "axes fraction"), ha="center",
-            color=GOOD, size=9.5, path_effects=_HALO, zorder=8,
+            color=GOOD, size=9.5, path_effects=HALO, zorder=8,
         )  # fmt: skip
         return
     panel.axvspan(most, least, color=BAD, alpha=0.12, linewidth=0)
-    tell(panel, most, "fresh enough", GOOD, left=True)
+    tell(panel, most, f"fresh enough up to {seconds(longest_s)}", GOOD, left=True)
     if not empty:
         return
     if least < high:
-        tell(panel, least, "few enough empty", GOOD)
-    if math.log(least / most) > 0.3 * math.log(high / low):
-        tell(panel, most, "meets neither", BAD, low=True)
-    else:
-        tell(panel, most, "between them: neither", BAD, left=True, low=True)
+        tell(panel, least, f"few empty from {seconds(shortest_s)}", GOOD)
+    panel.annotate(
+        f"{seconds(longest_s)} to {seconds(shortest_s)}: neither", (math.sqrt(least * most), 0.9),
+        xycoords=("data", "axes fraction"), ha="center", va="center", color=BAD,
+        size=9.5, path_effects=HALO, zorder=8,
+    )  # fmt: skip
 
 
 def hold(answer: Answer) -> Drawn:
@@ -265,10 +152,11 @@ def hold(answer: Answer) -> Drawn:
     )
     subtitle = (
         "A long poll waits at the server until there is an update, or until the hold has passed and it is answered"
-        " empty. A longer hold saves requests; updates are as fresh with any."
+        " empty. A longer hold saves requests, until something between cuts the silent connection. "
+        f"{_why_hold(answer, hold_s)}"
     )
     figure, axes = style.frame(title, subtitle, panels=2, height_in=3.9)
-    colour = style.looks(["polling", "long_polling"])["long_polling"].colour
+    colour = COLOURS["long polling"]
     columns = (
         ("empty_ratio", "Answers that bring nothing, %", 100.0, one.empty_ratio),
         ("requests_hz", "Requests per second, of all clients", 1.0, one.requests_hz),
@@ -285,17 +173,66 @@ def hold(answer: Answer) -> Drawn:
         panel.set_xlabel("hold: a question waits at the server for up to … s")
         if given.proxy_s is not None and given.proxy_s < 1.4 * 120:
             panel.axvspan(given.proxy_s, panel.get_xlim()[1], color=style.BAND, alpha=0.7, linewidth=0, zorder=0)
-            panel.axvline(given.proxy_s, color=BAD, linestyle="--", linewidth=1.2)
-            tell(panel, given.proxy_s, f"a proxy cuts at {seconds(given.proxy_s)}", BAD, left=True)
+            panel.axvline(given.proxy_s, color=style.MUTED, linestyle=":", linewidth=1.8)
+            tell(panel, given.proxy_s, f"the proxy cuts at {seconds(given.proxy_s)}", style.MUTED, left=True)
     if (most := answer.asked.goals.empty_ratio) is not None:
-        line(axes[0], 100 * most, f"asked: at most {percent(most)}", left=True)
+        line(axes[0], 100 * most, f"asked: at most {percent(most)}", across=0.75)
     return Drawn(figure, title, f"{title}.", frame)
 
 
+def _why_hold(answer: Answer, hold_s: float) -> str:
+    """Where the hold comes from."""
+    proxy_s = answer.asked.situation.proxy_s
+    if math.isclose(hold_s, SAFE_HOLD_S):
+        return f"{seconds(SAFE_HOLD_S)} is what RFC 6202, section 5.5, calls safe."
+    if proxy_s is not None and math.isclose(hold_s, PROXY_SHARE * proxy_s):
+        return f"{seconds(hold_s)} is {PROXY_SHARE:.0%} of what the proxy allows."
+    return f"{seconds(hold_s)} is what the share of empty answers asks for, at most {seconds(LONGEST_HOLD_S)}."
+
+
 def sensitivity(answer: Answer) -> Drawn:
-    """What if: the interval to set, the delay with today's interval, the cores of polling and of the choice."""
+    """What if: the poll interval to set, its empty answers, and the price of polling and of the choice."""
     cases = pareto.scenarios(answer)
-    goal: str | float = next(iter(answer.asked.goals.latency_s), QUANTILE)
+    title = _what_if_title(answer, cases)
+    figure, axes = style.frame(
+        title, "One thing is changed at a time, the rest stays as it is. Purple marks: what is asked. Thin lines: what"
+        " the measured costs allow.", panels=3, height_in=4.2,
+    )  # fmt: skip
+    kinds = [kind_of(case.best) for case in cases]
+    taken = [Patch(color=COLOURS[kind], label=f"{kind}, where we would choose it") for kind in dict.fromkeys(kinds)
+             if kind != "polling"]  # fmt: skip
+    style.key(figure, [Patch(color=COLOURS["polling"], label="polling at a fixed interval"), *taken])
+    setting = [float(case.polling.settings["polling.interval_s"]) for case in cases]
+    empty = [100 * case.polling.empty_ratio for case in cases]
+    thousands = [case.clients / 1000 for case in cases]
+    polled = [case.polling.demand.hourly.times(1 / many) for case, many in zip(cases, thousands, strict=True)]
+    chosen = [case.best.demand.hourly.times(1 / many) for case, many in zip(cases, thousands, strict=True)]
+    ours = [COLOURS["polling"]] * len(cases)
+    _bars(axes[0], setting, ours)
+    _bars(axes[1], empty, ours)
+    _bars(axes[2], [one.value for one in polled], ours, 0.18, ranges=polled)
+    _bars(axes[2], [one.value for one in chosen], [COLOURS[kind] for kind in kinds], -0.18, ranges=chosen,
+          names=[case.best.label for case in cases])  # fmt: skip
+    headings = ("Poll interval to set, s", "Of its answers\nbring nothing, %", "Price an hour,\nper 1,000 clients")
+    prices = [one.high if math.isfinite(one.high) else one.value for one in (*polled, *chosen)]
+    for panel, heading, values in zip(axes, headings, (setting, empty, prices), strict=True):
+        panel.set_title(heading)
+        panel.set_yticks([-place for place in range(len(cases))], [""] * len(cases))
+        panel.grid(visible=False, axis="y")
+        panel.set_ylim(0.55 - len(cases), 0.45)
+        most = max((value for value in values if math.isfinite(value)), default=1.0)
+        panel.set_xlim(0, (1.9 if panel is axes[2] else 1.35) * (most or 1.0))
+    axes[0].set_yticklabels([case.name for case in cases])
+    if (most_empty := answer.asked.goals.empty_ratio) is not None:
+        low, high = axes[1].get_xlim()
+        axes[1].set_xlim(low, max(high, 130 * most_empty))
+        for place in range(len(cases)):
+            axes[1].plot([100 * most_empty] * 2, [-place - 0.36, -place + 0.36], color=GOAL, linewidth=2.5)
+    return Drawn(figure, title, f"{title}.", _what_if_table(answer, cases))
+
+
+def _what_if_title(answer: Answer, cases: Sequence[Scenario]) -> str:
+    """The choice of today, what it cannot be told from, and what becomes of it."""
     kinds = [(case.name, kind_of(case.best)) for case in cases]
     others: dict[str, list[str]] = {}
     for name, kind in kinds:
@@ -303,65 +240,42 @@ def sensitivity(answer: Answer) -> Drawn:
             others.setdefault(kind, []).append(f"when {name}")
     other = listing(f"{kind} {listing(when, 'or')}" for kind, when in others.items())
     changes = f"it becomes {other}" if other else "none of these changes it"
-    title = f"Today's choice is {named(cases[0].best)}; {changes}"
-    figure, axes = style.frame(
-        title, "One thing is changed at a time, the rest stays as it is. Purple marks: what is asked then.", panels=3,
-        height_in=3.9,
-    )  # fmt: skip
-    polled, taken = (style.looks(("polling", "", "choice"))[name].colour for name in ("polling", "choice"))
-    style.key(
-        figure,
-        [
-            Patch(color=polled, label="polling at a fixed interval"),
-            Patch(color=taken, label="what we would choose then"),
-        ],
-    )
-    setting = [float(case.polling.settings["polling.interval_s"]) for case in cases]
-    today = [case.old_interval.latency_s(goal) for case in cases]
-    cores = {"polling": [case.polling.demand.cores.value for case in cases],
-             "choice": [case.best.demand.cores.value for case in cases]}  # fmt: skip
-    wanted = [case.goals.latency_s.get(goal, math.nan) for case in cases]
-    _bars(axes[0], setting, polled)
-    _bars(axes[1], today, polled)
-    _bars(axes[2], cores["polling"], polled, 0.18)
-    _bars(axes[2], cores["choice"], taken, -0.18, names=[case.best.label for case in cases])
-    late = (
-        f"{100 * goal:g} % come within"
-        if isinstance(goal, float)
-        else {"mean": "they come, on average, in"}.get(goal, "all come within")
-    )
-    headings = ("Poll interval to set, s", f"With today's interval,\n{late}, s", "Server cores kept busy")
-    for panel, heading, values in zip(
-        axes, headings, (setting, [*today, *wanted], [*cores["polling"], *cores["choice"]]), strict=True
-    ):
-        panel.set_title(heading)
-        panel.set_yticks([-place for place in range(len(cases))], [""] * len(cases))
-        panel.grid(visible=False, axis="y")
-        panel.set_xlim(
-            0,
-            (1.75 if panel is axes[2] else 1.35)
-            * max((value for value in values if math.isfinite(value)), default=1.0),
-        )
-    axes[0].set_yticklabels([case.name for case in cases])
-    for place, wanted_s in enumerate(wanted):
-        axes[1].plot([wanted_s, wanted_s], [-place - 0.36, -place + 0.36], color=GOAL, linewidth=2.5)
-    columns = (
-        ("what_if", [case.name for case in cases]), ("interval_s", setting), ("latency_today_s", today),
-        ("asked_s", wanted), ("empty_ratio_today", [case.old_interval.empty_ratio for case in cases]),
-        ("polling_cores", cores["polling"]), ("choice", [named(case.best) for case in cases]),
-        ("choice_cores", cores["choice"]),
-    )  # fmt: skip
-    return Drawn(figure, title, f"{title}.", pd.DataFrame(dict(columns)))
+    rivals = listing((one.label for one in answer.rivals), "or")
+    tie = f" (or {rivals}: the costs cannot tell)" if rivals else ""
+    return f"Today's choice is {named(cases[0].best)}{tie}; {changes}"
 
 
-def _bars(panel: Axes, values: Sequence[float], colour: str, shift: float = 0.0, *, names: Sequence[str] = ()) -> None:
-    """A bar for each case, from the top down, with its figure and perhaps its name."""
+def _what_if_table(answer: Answer, cases: Sequence[Scenario]) -> pd.DataFrame:
+    """The cases, a row each."""
+    goal: str | float = next(iter(answer.asked.goals.latency_s), QUANTILE)
+    return pd.DataFrame(
+        {
+            "what_if": case.name, "interval_s": float(case.polling.settings["polling.interval_s"]),
+            "empty_ratio": case.polling.empty_ratio, "latency_today_s": case.old_interval.latency_s(goal),
+            "asked_s": case.goals.latency_s.get(goal, math.nan), "empty_ratio_today": case.old_interval.empty_ratio,
+            "polling_cores": case.polling.demand.cores.value, "polling_hourly": case.polling.demand.hourly.value,
+            "choice": named(case.best), "choice_cores": case.best.demand.cores.value,
+            "choice_hourly": case.best.demand.hourly.value,
+        }
+        for case in cases
+    )  # fmt: skip
+
+
+def _bars(
+    panel: Axes, values: Sequence[float], colours: Sequence[str], shift: float = 0.0, *,
+    names: Sequence[str] = (), ranges: Sequence[Estimate] = (),
+) -> None:  # fmt: skip
+    """A bar for each case, from the top down, with its figure, perhaps its interval and its name."""
     places = [shift - place for place in range(len(values))]
-    panel.barh(places, values, color=colour, height=0.34 if shift else 0.55, alpha=0.85)
+    panel.barh(places, values, color=list(colours), height=0.34 if shift else 0.55, alpha=0.85)
     for i, (place, value) in enumerate(zip(places, values, strict=True)):
+        end = value
+        if ranges and math.isfinite(ranges[i].low) and math.isfinite(ranges[i].high):
+            panel.plot(ranges[i][1:], [place, place], color=style.INK, linewidth=1.2)
+            end = max(value, ranges[i].high)
         text = f"{value:.3g}, {names[i]}" if names else f"{value:.3g}"
         panel.annotate(
-            text, (value, place), xytext=(4, 0), textcoords="offset points", va="center", size=9, path_effects=_HALO
+            text, (end, place), xytext=(4, 0), textcoords="offset points", va="center", size=9, path_effects=HALO
         )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from analysis import drawn, pages, style, tune_charts, tune_text, units, varying
+from analysis import charts_choice, charts_tradeoff, drawn, pages, style, tune_charts, tune_text, units, varying
 from analysis.costs import Estimate
 from analysis.drawn import Drawn
 from analysis.errors import BadRunError
@@ -22,7 +22,8 @@ from analysis.tuning import QUANTILE
 
 # Name, question, what draws it, what must have costs for it.
 CHARTS: tuple[tuple[str, str, Callable[[Answer], Drawn], str], ...] = (
-    ("tradeoff", "What does freshness cost?", tune_charts.tradeoff, "best"),
+    ("cost", "What does an hour of each way cost?", charts_choice.paying, "best"),
+    ("tradeoff", "What does freshness cost?", charts_tradeoff.tradeoff, "best"),
     ("interval", "Which poll interval?", tune_charts.interval, "polling"),
     ("hold", "Which hold time-out?", tune_charts.hold, "long_polling"),
     ("sensitivity", "What if things change?", tune_charts.sensitivity, "polling"),
@@ -46,6 +47,12 @@ WORDS = (
         "how late updates are, from when they happen until the client has them: 95 of 100 are no later than that",
     ),
     ("cores", "processor cores of the servers that are busy on average; in brackets what the measured costs allow"),
+    (
+        "price of an hour",
+        "of the servers for all clients, in the currency of the prices given (below): cores, memory and bytes sent",
+    ),
+    ("SSE, STOMP", "Server-Sent Events: an answer over HTTP that never ends; STOMP: a messaging protocol"),
+    ("Poisson", "events come at random, independent of each other, at a steady average rate"),
     ("transit, round trip", "one way through the network, and there and back"),
 )
 SHORT = 15  # figures up to here are kept on a line

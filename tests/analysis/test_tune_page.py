@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from analysis import __main__ as program
-from analysis import pareto, style, traffic, tune, tune_charts, tune_page
+from analysis import charts_choice, charts_tradeoff, pareto, style, traffic, tune, tune_charts, tune_page
 from analysis.demand import PRICES
 from analysis.load import BadRunError
 from analysis.predict import Goals, Situation
@@ -17,8 +17,8 @@ from analysis.tuner import answer
 from tests.analysis.made_up_costs import made_up
 
 
-def answered(situation, goals, trace=None):
-    return answer(Asked(situation, goals, made_up(), PRICES, trace))
+def answered(situation, goals, trace=None, spread=0.0):
+    return answer(Asked(situation, goals, made_up(spread=spread), PRICES, trace))
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +30,11 @@ def test_the_page_says_it_all_and_fetches_nothing(example, tmp_path):
     page = tune_page.write(example, tmp_path)
     text = page.read_text()
     assert "Every 2.07 s" in text or "every 2.07 s" in text
-    assert text.count("<figure") == 4
+    assert text.count("<figure") == 5
     assert "http://" not in text.replace("http://www.w3.org", "")
     assert "<script" not in text
     assert "What is assumed" in text
-    for name in ("tradeoff", "interval", "hold", "sensitivity"):
+    for name in ("cost", "tradeoff", "interval", "hold", "sensitivity"):
         assert (tmp_path / "charts" / f"{name}.png").stat().st_size > 10_000
         assert (tmp_path / "charts" / f"{name}.svg").exists()
         assert (tmp_path / "tables" / f"{name}.csv").exists()
@@ -65,7 +65,7 @@ def test_sweeps_and_titles_say_what_was_found(example):
         in tune_charts.interval(example).title
     )
     assert "practically no answer empty" in tune_charts.hold(example).title
-    assert "Server-Sent Events: 95 % of updates within 0.03 s" in tune_charts.tradeoff(example).title
+    assert "Server-Sent Events: 95 % of updates within 0.03 s" in charts_tradeoff.tradeoff(example).title
     both = answered(Situation(0.5), Goals({0.95: 3.0}, 0.3))
     assert "Polling meets the goals with intervals from 2.41 s to 3.13 s" in tune_charts.interval(both).title
     never = answered(Situation(0.5, rtt_s=0.2), Goals({0.95: 0.15}))
@@ -75,7 +75,7 @@ def test_sweeps_and_titles_say_what_was_found(example):
     polled = answered(Situation(5.0, 1000), Goals({0.95: 20.0}))
     assert (
         "HTTP polling, every 21 s: the cheapest way to have 95 % of updates within 20 s"
-        in tune_charts.tradeoff(polled).title
+        in charts_tradeoff.tradeoff(polled).title
     )
 
 
@@ -96,6 +96,41 @@ def test_what_if(example):
         "it becomes push when events come half as often or when updates must come twice as soon"
         in tune_charts.sensitivity(flipped).title
     )
+
+
+def test_headlines_claim_no_more_than_the_costs_can_tell(example):
+    assert "surely fewer server cores than polling takes for 2 s" in charts_tradeoff.tradeoff(example).title
+    given, goals = example.asked.situation, example.asked.goals
+    vague = answered(given, goals, spread=0.9)
+    assert "cannot tell their server cores apart" in charts_tradeoff.tradeoff(vague).title
+    assert vague.rivals
+    assert f"(or {vague.rivals[0].label}: the costs cannot tell)" in tune_charts.sensitivity(vague).title
+    assert "the costs cannot tell" in charts_choice.paying(vague).title
+    assert "cannot tell" not in tune_charts.sensitivity(example).title
+
+
+def test_ten_times_the_clients_do_not_squash_the_rest(example):
+    """Prices are those of 1,000 clients: the same bar whether there are 20,000 or 200,000."""
+    drawn = tune_charts.sensitivity(example)
+    price = drawn.figure.axes[2]
+    widths = [bar.get_width() for bar in price.patches]
+    assert widths[4] == pytest.approx(widths[0])
+    assert widths[0] == pytest.approx(example.polling.demand.hourly.value / 20)
+    table = drawn.table.set_index("what_if")
+    assert table.loc["there are 10 times the clients", "polling_hourly"] == pytest.approx(widths[0] * 200)
+
+
+def test_the_interval_chart_names_its_band_and_the_hold_its_reason(example):
+    def said(drawn):
+        return " ".join(text.get_text() for axes in drawn.figure.axes for text in axes.texts)
+
+    assert "2.07 s to 2.41 s: neither" in said(tune_charts.interval(example))
+    assert "fresh enough up to 2.07 s" in said(tune_charts.interval(example))
+    assert "every 2.07 s" in said(tune_charts.interval(example))
+    why = " ".join(text.get_text() for text in tune_charts.hold(example).figure.texts)
+    assert "RFC 6202, section 5.5" in why
+    near = answered(Situation(0.5, proxy_s=20), Goals({0.95: 2.0}, 0.3))
+    assert "16 s is 80% of what the proxy allows" in " ".join(t.get_text() for t in tune_charts.hold(near).figure.texts)
 
 
 def test_on_a_trace_the_page_is_drawn_too(tmp_path):
