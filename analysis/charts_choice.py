@@ -91,9 +91,7 @@ def paying(answer: Answer) -> Drawn:
     axes.set_xlim(0, 1.5 * max(max(one.demand.hourly.high, one.demand.hourly.value) for one in found))
     _label_rows(axes, found)
     handles = [Patch(color=colour, label=word) for word, _, colour in PARTS]
-    axes.legend(
-        handles=handles, loc="upper right", fontsize=9, frameon=True, facecolor=style.PAPER, edgecolor=style.GRID
-    )
+    style.key(figure, handles)
     axes.set_xlabel("price an hour, in the currency of your prices")
     table = pd.DataFrame([row(one) for one in answer.found])
     rivals = listing(named(one) for one in answer.rivals)

@@ -6,6 +6,7 @@ The rule it keeps: a headline says only what the measured costs can tell; each p
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -131,7 +132,7 @@ def _name_points(axis: Axes, answer: Answer, panel: Panel, lowest: float) -> Non
     apart = panel.column in _SPREAD
     all_here = f"push: all {len(pushes)} lie here" if len(pushes) > 1 and not apart else ""
     if best not in pushes:
-        ring(axis, x, y, f"our choice: {best.label}")
+        ring(axis, x, y, "" if apart else f"our choice: {best.label}")
         if all_here:
             at = (pushes[0].quantiles_s[QUANTILE], _cost_of(pushes[0], panel, lowest))
             _beside(axis, at, all_here, COLOURS["push"])
@@ -150,17 +151,28 @@ def _beside(axis: Axes, at: tuple[float, float], text: str, colour: str) -> None
     )  # fmt: skip
 
 
+def _apart(places: Sequence[tuple[float, float]]) -> list[float]:
+    """Heights of names, those of the points that lie above each other kept apart; the choice may lie elsewhere."""
+    left = [i for i, (x, _) in enumerate(places) if x - min(across for across, _ in places) < 0.4]
+    heights = [y - 0.2 for _, y in places]
+    for i, up in zip(left, style.spread([places[i][1] for i in left], 0.066, 0.02), strict=True):
+        heights[i] = up
+    return heights
+
+
 def _name_pushes(axis: Axes, answer: Answer, panel: Panel, lowest: float) -> None:
-    """Every push transport by name, level with its point or a little off where they would touch."""
-    shown = [one for one in answer.pushes if math.isfinite(_cost_of(one, panel, lowest))]
+    """Every push transport, and the choice, by name, level with its point or a little off where they would touch."""
+    ways = answer.pushes if answer.best in answer.pushes else [*answer.pushes, answer.best]
+    shown = [one for one in ways if math.isfinite(_cost_of(one, panel, lowest))]
     to_axes = axis.transData + axis.transAxes.inverted()
     places = [to_axes.transform((one.quantiles_s[QUANTILE], _cost_of(one, panel, lowest))) for one in shown]
-    for one, (x, y), up in zip(shown, places, style.spread([y for _, y in places], 0.066, 0.02), strict=True):
-        chosen = one is answer.best
+    for one, (x, y), up in zip(shown, places, _apart(places), strict=True):
+        chosen, leftmost = one is answer.best, x < 0.6
         axis.annotate(
-            f"{one.label}{': our choice' if chosen else ''}", (x, y), (x + 0.07, up), xycoords="axes fraction",
-            textcoords="axes fraction", va="center", size=9, color=style.INK if chosen else COLOURS["push"],
-            weight="bold" if chosen else "normal", path_effects=HALO, zorder=9, annotation_clip=False,
+            f"{one.label}{': our choice' if chosen else ''}", (x, y), (x + (0.07 if leftmost else -0.02), up),
+            xycoords="axes fraction", textcoords="axes fraction", va="center", ha="left" if leftmost else "right",
+            size=9, color=style.INK if chosen else COLOURS["push"], weight="bold" if chosen else "normal",
+            path_effects=HALO, zorder=9, annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": COLOURS["push"], "lw": 0.8, "shrinkA": 0, "shrinkB": 3},
         )  # fmt: skip
 
@@ -194,7 +206,7 @@ def _too_much(panel: Axes, answer: Answer, column: str) -> None:
         panel.axhspan(100 * wanted.empty_ratio, 106, color=style.BAND, alpha=0.7, linewidth=0, zorder=0)
         line(panel, 100 * wanted.empty_ratio, f"asked: at most {percent(wanted.empty_ratio)}")
         panel.annotate(
-            "too many empty", (0.01, 100), xycoords=("axes fraction", "data"), va="center", size=9.5,
+            "too many empty", (0.01, 93), xycoords=("axes fraction", "data"), va="center", size=9.5,
             color=style.MUTED, path_effects=HALO, zorder=8,
         )  # fmt: skip
 
@@ -209,9 +221,9 @@ def _tradeoff_title(answer: Answer) -> str:
     if not (math.isfinite(ours.value) and math.isfinite(theirs.value)):
         compared = "the server cores of both are not measured"
     elif ours.high < theirs.low:
-        compared = f"surely fewer server cores than polling takes for {polled}"
+        compared = f"clearly fewer server cores than polling takes for {polled}"
     elif ours.low > theirs.high:
-        compared = f"surely more server cores than polling takes for {polled}"
+        compared = f"clearly more server cores than polling takes for {polled}"
     else:
         compared = f"polling takes {polled}, and the measured costs cannot tell their server cores apart"
     return f"{named(best)}: 95 % of updates within {fresh}; {compared}"

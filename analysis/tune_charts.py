@@ -128,13 +128,14 @@ def _zones(panel: Axes, answer: Answer, shortest_s: float, longest_s: float) -> 
         )  # fmt: skip
         return
     panel.axvspan(most, least, color=BAD, alpha=0.12, linewidth=0)
-    tell(panel, most, f"fresh enough up to {seconds(longest_s)}", GOOD, left=True)
+    gap = "\n" if math.log(most / low) < 0.42 * math.log(high / low) else " "  # near the edge there is little room
+    tell(panel, most, f"fresh enough{gap}up to {seconds(longest_s)}", GOOD, left=True)
     if not empty:
         return
     if least < high:
         tell(panel, least, f"few empty from {seconds(shortest_s)}", GOOD)
     panel.annotate(
-        f"{seconds(longest_s)} to {seconds(shortest_s)}: neither", (math.sqrt(least * most), 0.9),
+        f"{seconds(longest_s)} to {seconds(shortest_s)}: neither", (math.sqrt(least * most), 0.85),
         xycoords=("data", "axes fraction"), ha="center", va="center", color=BAD,
         size=9.5, path_effects=HALO, zorder=8,
     )  # fmt: skip
@@ -221,6 +222,7 @@ def sensitivity(answer: Answer) -> Drawn:
         panel.grid(visible=False, axis="y")
         panel.set_ylim(0.55 - len(cases), 0.45)
         most = max((value for value in values if math.isfinite(value)), default=1.0)
+        most = max(most, 1.0) if panel is axes[1] else most
         panel.set_xlim(0, (1.9 if panel is axes[2] else 1.35) * (most or 1.0))
     axes[0].set_yticklabels([case.name for case in cases])
     if (most_empty := answer.asked.goals.empty_ratio) is not None:
@@ -261,6 +263,9 @@ def _what_if_table(answer: Answer, cases: Sequence[Scenario]) -> pd.DataFrame:
     )  # fmt: skip
 
 
+NEXT_TO_NOTHING = 1e-6  # a bar of a share of answers that nobody will ever see
+
+
 def _bars(
     panel: Axes, values: Sequence[float], colours: Sequence[str], shift: float = 0.0, *,
     names: Sequence[str] = (), ranges: Sequence[Estimate] = (),
@@ -273,7 +278,8 @@ def _bars(
         if ranges and math.isfinite(ranges[i].low) and math.isfinite(ranges[i].high):
             panel.plot(ranges[i][1:], [place, place], color=style.INK, linewidth=1.2)
             end = max(value, ranges[i].high)
-        text = f"{value:.3g}, {names[i]}" if names else f"{value:.3g}"
+        said = f"{value:.3g}" if not value < NEXT_TO_NOTHING else "0"
+        text = f"{said}, {names[i]}" if names else said
         panel.annotate(
             text, (end, place), xytext=(4, 0), textcoords="offset points", va="center", size=9, path_effects=HALO
         )

@@ -99,7 +99,7 @@ def test_what_if(example):
 
 
 def test_headlines_claim_no_more_than_the_costs_can_tell(example):
-    assert "surely fewer server cores than polling takes for 2 s" in charts_tradeoff.tradeoff(example).title
+    assert "clearly fewer server cores than polling takes for 2 s" in charts_tradeoff.tradeoff(example).title
     given, goals = example.asked.situation, example.asked.goals
     vague = answered(given, goals, spread=0.9)
     assert "cannot tell their server cores apart" in charts_tradeoff.tradeoff(vague).title
