@@ -165,7 +165,8 @@ def _name_pushes(axis: Axes, answer: Answer, panel: Panel, lowest: float) -> Non
     ways = answer.pushes if answer.best in answer.pushes else [*answer.pushes, answer.best]
     shown = [one for one in ways if math.isfinite(_cost_of(one, panel, lowest))]
     to_axes = axis.transData + axis.transAxes.inverted()
-    places = [to_axes.transform((one.quantiles_s[QUANTILE], _cost_of(one, panel, lowest))) for one in shown]
+    found = to_axes.transform([(one.quantiles_s[QUANTILE], _cost_of(one, panel, lowest)) for one in shown] or [(0, 0)])
+    places = [(float(x), float(y)) for x, y in found][: len(shown)]
     for one, (x, y), up in zip(shown, places, _apart(places), strict=True):
         chosen, leftmost = one is answer.best, x < 0.6
         axis.annotate(
