@@ -66,7 +66,9 @@ def regime_map(maps: Sequence[tuple[str, Regimes]], examples: Sequence[Example] 
         "Find your application: how often one client gets an event (to the right: more often), and how late it may come"
         " (upwards: later). The colour is the cheapest way that is fresh enough; both axes are logarithmic."
     )
-    figure, panels = style.frame(title, subtitle, panels=len(maps), height_in=5.6, notes=_notes(maps))
+    figure, panels = style.frame(
+        title, subtitle, panels=len(maps), height_in=5.6, notes=_notes(maps, applications=len(examples) > 1)
+    )
     style.key(figure, _marks(maps))
     for axes, (heading, regimes) in zip(panels, maps, strict=True):
         _panel(axes, heading, regimes, examples)
@@ -74,13 +76,14 @@ def regime_map(maps: Sequence[tuple[str, Regimes]], examples: Sequence[Example] 
     return Drawn(figure, title, sentence, table(maps))
 
 
-def _notes(maps: Sequence[tuple[str, Regimes]]) -> list[str]:
+def _notes(maps: Sequence[tuple[str, Regimes]], *, applications: bool) -> list[str]:
     """What the map is for: its prices, what is nowhere on it, and where the costs are from."""
     first = maps[0][1]
     core, gib, gb = first.prices
     said = (
         f"Cheapest at these prices, in any currency: a core-hour {core:g}, a GiB-hour of memory {gib:g}, a GB sent"
-        f" {gb:g}. Grey: the 95 % intervals of the measured costs overlap. Dots: typical applications."
+        f" {gb:g}. Grey: the 95 % intervals of the measured costs overlap."
+        f"{' Dots: typical applications.' if applications else ''}"
     )
     kinds = {KINDS[kind] for _, m in maps for kind in np.unique(m.best) if kind >= 0}
     if "long polling" not in kinds:
