@@ -30,6 +30,7 @@ def context(version: str = "", ca_file: str | None = None, *, insecure: bool = F
     if version:
         made.maximum_version = VERSIONS[version]
     made.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    made.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # set by older 3.11: a cut would pass for an end
     if insecure:
         made.check_hostname = False
         made.verify_mode = ssl.CERT_NONE
@@ -48,7 +49,7 @@ def explain(error: OSError) -> str:
     """Say in a few words what went wrong with TLS, or beneath it."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate not accepted: {error.verify_message}"
-    if isinstance(error, ssl.SSLEOFError):
+    if isinstance(error, ssl.SSLEOFError) or getattr(error, "reason", "") == "UNEXPECTED_EOF_WHILE_READING":
         return "ended by the peer without close_notify"  # RFC 8446 6.1: what came may have been cut short
     if isinstance(error, ssl.SSLError) and error.reason:
         return error.reason.lower().replace("_", " ")

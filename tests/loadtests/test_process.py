@@ -46,7 +46,7 @@ def test_the_ready_line_is_found_among_others(tmp_path):
 def test_a_program_that_ends_before_it_is_ready_is_quoted(tmp_path):
     with (
         running(
-            "server", python("import sys; print('a'); sys.exit('port 80 is taken')"), tmp_path / "log", []
+            "server", python("import sys; print('a', flush=True); sys.exit('port 80 is taken')"), tmp_path / "log", []
         ) as program,
         pytest.raises(ProgramError, match=r"server ended by itself \(exit 1\): port 80 is taken"),
     ):

@@ -148,7 +148,8 @@ class Accepted(End):
         """Connect on."""
         super().connection_made(transport)
         if self.transport:
-            self.transport.pause_reading()
+            # Not at once: asyncio of older 3.11 begins to read after this call, paused or not.
+            self._loop.call_soon(self.transport.pause_reading)
         self._opening = self._loop.create_task(self._open())
 
     async def _open(self) -> None:
