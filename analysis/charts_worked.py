@@ -99,7 +99,10 @@ def cleverer(answer: Answer) -> Drawn:
     fixed, adaptive = _polling(answer), answer.adaptive
     if adaptive is None:
         title = "No cleverer poller that was tried asks clearly less at the same p95"
-        sentence = f"{len(frame)} settings were tried; a fixed interval is as good as any of them, and simpler."
+        sentence = (
+            f"{len(frame)} settings were tried; at {rate(fixed.requests_hz)} requests/s {named(fixed)} is as good"
+            " as any of them, and simpler."
+        )
     else:
         fewer = percent(1 - adaptive.requests_hz / fixed.requests_hz)
         title = f"A cleverer poller asks {fewer} less at the same p95"

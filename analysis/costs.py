@@ -3,7 +3,8 @@
 The server's CPU over a pull transport's window is ``requests x a + events x b``: cells with other intervals or holds
 have other shares of both, so a straight line through the repeats, in requests per event, gives a (its slope) and b (its
 intercept). The same holds for bytes. A push transport has no requests: its figures are per event. Memory and idle bytes
-come from cells that publish nothing. The rule it keeps: nothing is assumed; what no run has measured is NaN, and
+come from cells that publish nothing; cells whose subscribers publish, too, or see the latest state only, tell of
+something else and are left out. The rule it keeps: nothing is assumed; what no run has measured is NaN, and
 ``Costs.source`` says where the rest is from.
 """
 
@@ -122,7 +123,7 @@ def of_run(folder: Path, *, shared: bool = False, tls: str = "off") -> Costs:
 
 
 def _by_transport(meta: Mapping[str, Any], rows: Sequence[_Row], *, shared: bool, tls: str) -> dict[str, Cost]:
-    rows = [row for row in rows if row.secured == tls and not row.status.startswith(("failed", "skipped"))]
+    rows = [row for row in rows if row.secured == tls and row.plain and not row.status.startswith(("failed", "skipped"))]
     found = {}
     for name, transport in meta.get("transports", {}).items():
         own = [row for row in rows if row.transport == name]
@@ -159,6 +160,14 @@ class _Row:
     def apart(self) -> bool:
         """Whether each subscriber has events of its own."""
         return bool(self.settings.get("feed.topics", 1) == "per_subscriber")
+
+    @property
+    def plain(self) -> bool:
+        """Whether its subscribers only listen, and get every event."""
+        return (
+            self.settings.get("feed.publisher") != "subscribers"
+            and self.settings.get("polling.mode", "cursor") == "cursor"
+        )
 
     @property
     def payload_bytes(self) -> int:

@@ -21,7 +21,7 @@ from markupsafe import Markup, escape
 from analysis import charts, drawn, style
 from analysis.charts import CHARTS
 from analysis.drawn import Drawn
-from analysis.frames import Frames, cell_name, has, known, rows
+from analysis.frames import Frames, cell_name, has, is_setting, known, rows
 from analysis.load import BadRunError, Run, open_run
 from analysis.pages import inline
 from analysis.results import Results, evaluated
@@ -75,11 +75,14 @@ def say(text: str) -> Shown:
 
 
 def cells(results: Results, *columns: str) -> pd.DataFrame:
-    """The measured cells that have the first of ``columns`` (settings and metrics), with those of them the run has."""
+    """The measured cells that have the first of ``columns`` and any metric among them, with those the run has."""
     frames = Frames.read(results)
     frame = known(frames.cells, columns[0])
+    metrics = [name for name in columns if not is_setting(name) and has(frame, name)]
+    frame = frame.dropna(subset=metrics, how="all") if metrics else frame
     names = pd.Index([cell_name(frames, row) for row in rows(frame)], name="cell")
-    return frame[["status", *(name for name in columns if has(frame, name))]].set_index(names).round(4)
+    apart = ["experiment"] if len(set(frame["experiment"])) > 1 else []
+    return frame[[*apart, "status", *(name for name in columns if has(frame, name))]].set_index(names).round(4)
 
 
 def agreement(results: Results, experiment: str) -> pd.DataFrame | Shown:

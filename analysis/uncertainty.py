@@ -9,7 +9,8 @@ by cluster, and the spread of those sums is the error:
 - quantile: the same for the share of samples at or below it, and the interval's ends are the quantiles at that share
   plus and minus its error (Woodruff 1952), so that no density has to be estimated;
 - repeats: when their spread is beyond what the clusters explain (F test, 1 %), something differs from one process
-  to the next, and the repeats are the clusters, with their few degrees of freedom;
+  to the next, and the repeats are the clusters, with their few degrees of freedom. A quantile's interval is then
+  Student's over the repeats' own quantiles: of a share it would soon reach from the least sample to the largest;
 - a number measured once a repeat: Student's interval over the repeats, none from a single one.
 
 95 % intervals throughout. Checked by coverage on correlated synthetic data.
@@ -18,7 +19,7 @@ by cluster, and the spread of those sums is the error:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,10 +47,11 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A standard error and the degrees of freedom it was estimated with."""
+    """A standard error, the degrees of freedom it was estimated with, and whether the repeats were the clusters."""
 
     error: float
     freedom: float
+    by_repeat: bool = False
 
     @property
     def reach(self) -> float:
@@ -84,7 +86,7 @@ def deviation(residual: Floats, repeat: Ints, base: float) -> Spread:
     if len(count) < 2:
         return within if many.all() else _NONE
     apart = sums - sums.mean()
-    between = Spread(float(np.sqrt(len(count) / (len(count) - 1) * (apart**2).sum()) / abs(base)), len(count) - 1)
+    between = Spread(float(np.sqrt(len(count) / (len(count) - 1) * (apart**2).sum()) / abs(base)), len(count) - 1, True)
     if not many.all() or within.error == 0:
         return between
     limit = stats.f.ppf(1 - _REPEATS_DIFFER, between.freedom, within.freedom)
@@ -171,6 +173,12 @@ def _quantile(pooled: Pooled, q: float, value: float) -> Estimate:
     error = share_spread(pooled, value)
     if np.isnan(error.error):
         return Estimate(value, np.nan, np.nan, np.nan, len(pooled.ascending))
+    if error.by_repeat:
+        repeat = pooled.repeat[pooled.cluster]
+        each = np.array([quantile(pooled.ascending[repeat == one], q) for one in np.unique(repeat)])
+        apart = Spread(float(each.std(ddof=1) / np.sqrt(len(each))), len(each) - 1)
+        found = _symmetric(value, apart, len(pooled.ascending))
+        return replace(found, low=max(found.low, float(pooled.ascending[0])))
     low, high = (quantile(pooled.ascending, q + way * error.reach) for way in (-1, 1))
     below, above = (quantile(pooled.ascending, q + way * error.error) for way in (-1, 1))
     return Estimate(value, low, high, (above - below) / 2, len(pooled.ascending))

@@ -47,7 +47,7 @@ ROWS = (
 )
 
 
-def write(folder, rows=ROWS, *, shared=(), started="2026-11-24T10:00:00Z", tls=(), machine=None):
+def write(folder, rows=ROWS, *, shared=(), started="2026-11-24T10:00:00Z", tls=(), machine=None, settings=None):
     folder.mkdir(parents=True)
     frame = pd.DataFrame(list(rows))
     frame.to_csv(folder / "summary.csv", index=False)
@@ -57,6 +57,7 @@ def write(folder, rows=ROWS, *, shared=(), started="2026-11-24T10:00:00Z", tls=(
             "settings": {
                 "feed.topics": 1 if one.cell in shared else "per_subscriber", "load.subscribers": 100,
                 "feed.payload_bytes": 256, "server.heartbeat_s": 5, "tls": "1.3" if one.cell in tls else "off",
+                **(settings or {}).get(one.cell, {}),
             },
         }
         for one in frame.itertuples()
@@ -109,6 +110,17 @@ def test_invalid_cells_count_only_where_there_is_nothing_better(tmp_path):
     assert costs.of_run(write(tmp_path / "a", rows)).by_transport["sse"].cpu_us_per_event.value == pytest.approx(B)
     poor = [one | {"status": "invalid: late"} if one["transport"] == "sse" else one for one in ROWS]
     assert costs.of_run(write(tmp_path / "b", poor)).by_transport["sse"].cpu_us_per_event.value == pytest.approx(B)
+
+
+@pytest.mark.parametrize("setting", [{"feed.publisher": "subscribers"}, {"polling.mode": "latest"}])
+def test_cells_that_tell_of_something_else_are_left_out(tmp_path, setting):
+    rows = [
+        *ROWS,
+        *(busy(name, f"{name}/other", requests, scale=9) for name, requests in (("polling", 1), ("sse", np.nan))),
+    ]
+    other = {f"{name}/other": setting for name in ("polling", "sse")}
+    found = costs.of_run(write(tmp_path / "run", rows, settings=other)).by_transport
+    assert found == costs.of_run(write(tmp_path / "plain")).by_transport
 
 
 def test_tls_has_costs_of_its_own(tmp_path):

@@ -76,7 +76,7 @@ def test_a_chart_that_does_not_exist_is_refused_with_those_that_do(results):
 
 def test_tables_have_the_columns_that_the_run_has(results):
     frame = notebook.cells(results, "polling.interval_s", "delivery_ms_mean", "no_such_metric")
-    assert list(frame.columns) == ["status", "polling.interval_s", "delivery_ms_mean"]
+    assert list(frame.columns) == ["experiment", "status", "polling.interval_s", "delivery_ms_mean"]
     assert frame["polling.interval_s"].notna().all()
     assert notebook.cells(results, "no_such_metric").empty
     assert set(notebook.agreement(results, "poll_interval")["quantity"]) >= {"delivery_ms_mean", "empty_ratio"}
@@ -143,4 +143,4 @@ def test_a_cell_that_fails_is_one_line(folder, monkeypatch):
 def test_a_run_kept_without_its_rows_says_where_the_theory_is():
     kept = evaluated(open_run(costs.REFERENCE))
     assert "in its report.html" in str(notebook.agreement(kept, "poll_interval"))
-    assert len(notebook.cells(kept, "polling.interval_s", "delivery_ms_mean")) == 10
+    assert len(notebook.cells(kept, "polling.interval_s", "delivery_ms_mean")) == 12
