@@ -123,7 +123,7 @@ def of_run(folder: Path, *, shared: bool = False, tls: str = "off") -> Costs:
 
 
 def _by_transport(meta: Mapping[str, Any], rows: Sequence[_Row], *, shared: bool, tls: str) -> dict[str, Cost]:
-    rows = [row for row in rows if row.secured == tls and row.plain and not row.status.startswith(("failed", "skipped"))]
+    rows = [row for row in rows if row.secured == tls and row.plain]
     found = {}
     for name, transport in meta.get("transports", {}).items():
         own = [row for row in rows if row.transport == name]
@@ -163,9 +163,10 @@ class _Row:
 
     @property
     def plain(self) -> bool:
-        """Whether its subscribers only listen, and get every event."""
+        """Whether it was measured, and its subscribers only listened, to every event."""
         return (
-            self.settings.get("feed.publisher") != "subscribers"
+            not self.status.startswith(("failed", "skipped"))
+            and self.settings.get("feed.publisher") != "subscribers"
             and self.settings.get("polling.mode", "cursor") == "cursor"
         )
 
