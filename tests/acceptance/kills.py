@@ -107,7 +107,8 @@ def disturb(experiment: Path, out: Path, kills: int, rng: random.Random, within_
         victim = VICTIMS[number % len(VICTIMS)]
         time.sleep(rng.uniform(0.2, within_s))
         runner = revive(runner, told)
-        while not (known := programs(runner, MODULES.get(victim, "servers"))) and runner.poll() is None:
+        while not (known := programs(runner, MODULES.get(victim, "servers"))) and not done(told.folder):
+            runner = revive(runner, told)  # it may just have come to its end, with cells that failed
             time.sleep(0.01)
         before = finished(told.folder)
         family = children(runner)
