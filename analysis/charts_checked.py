@@ -168,6 +168,8 @@ def costs(results: Results, priced_by: Costs) -> Drawn | None:
     busy = known(from_server(plain_text(frames.cells)), "server_cpu_us_per_delivery")
     if "feed.topics" in busy:
         busy = busy[(busy["feed.topics"] == "per_subscriber") & (busy["delivery_ms_p50"].notna())]
+    if "polling.mode" in busy:
+        busy = busy[busy["polling.mode"] != "latest"]  # nor are costs learned from what skips events
     shown = [(row, predicted) for row in rows(busy) if math.isfinite(predicted := _line_us(priced_by, row))]
     if not shown:
         return None

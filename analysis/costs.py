@@ -14,7 +14,7 @@ import csv
 import json
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -103,8 +103,9 @@ def first_complete(runs: Iterable[Path], *, shared: bool = False, tls: str = "of
             if folder == REFERENCE:
                 raise
             continue
-        if _complete(found):
-            return folder, found
+        whole = replace(found, by_transport=_whole(found.by_transport))
+        if _complete(whole):
+            return folder, whole
     over, remedy = ("", "") if tls == "off" else (f" over TLS {tls}", f' ARGS="--set tls={tls}"')
     raise BadRunError(
         f"{REFERENCE}: no costs of polling, long polling and a push transport{over} in it; run make bench{remedy}"
@@ -285,15 +286,19 @@ def straight(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> tuple[Es
     )
 
 
-def _complete(costs: Costs) -> bool:
-    """Whether a tuner can do with it: requests of both pull transports and a push transport, all with memory."""
-    known = {
-        cost.transport
-        for cost in costs.by_transport.values()
-        if np.isfinite([cost.cpu_us_per_request.value, cost.cpu_us_per_event.value, cost.held_bytes.value]).all()
+def _whole(by_transport: Mapping[str, Cost]) -> dict[str, Cost]:
+    """The transports of which everything was measured, memory too; what of others is missing has no price."""
+    return {
+        name: cost
+        for name, cost in by_transport.items()
+        if np.isfinite([getattr(cost, field).value for field in COST_FIELDS]).all()
     }
-    pulls = {name for name in known if costs.by_transport[name].pulls}
-    return {"polling", "long_polling"} <= pulls and bool(known - pulls)
+
+
+def _complete(costs: Costs) -> bool:
+    """Whether a tuner can do with it: both pull transports and a push transport."""
+    pulls = {name for name, cost in costs.by_transport.items() if cost.pulls}
+    return {"polling", "long_polling"} <= pulls and bool(costs.by_transport.keys() - pulls)
 
 
 def _started(folder: Path) -> str:

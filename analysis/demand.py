@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from analysis.costs import NOTHING, Cost, Estimate
+from analysis.costs import COST_FIELDS, NOTHING, Cost, Costs, Estimate
 
 
 class Prices(NamedTuple):
@@ -57,6 +57,7 @@ class Demand:
 
 
 HEADER_BYTES = 40  # TCP and IPv4 without options, of each segment
+TIMED, COUNTED = 0.5, 0.05  # how far a single measurement may be off: CPU and memory; bytes and segments
 
 
 def plus(*parts: Estimate) -> Estimate:
@@ -64,11 +65,19 @@ def plus(*parts: Estimate) -> Estimate:
     return Estimate(*map(sum, zip(*parts, strict=True)))
 
 
-def widened(estimate: Estimate, share: float = 0.5) -> Estimate:
-    """Give a figure of a single measurement an interval: half up and down, for nothing better is known."""
+def widened(estimate: Estimate, share: float = TIMED) -> Estimate:
+    """Give a figure of a single measurement an interval: this share up and down, for nothing better is known."""
     if math.isfinite(estimate.low) and math.isfinite(estimate.high):
         return estimate
     return Estimate(estimate.value, estimate.value * (1 - share), estimate.value * (1 + share))
+
+
+def allowed(costs: Costs) -> str:
+    """What an interval made of these costs stands for, in words."""
+    known = [getattr(cost, name) for cost in costs.by_transport.values() for name in COST_FIELDS]
+    once = any(math.isfinite(one.value) and not math.isfinite(one.high) for one in known)
+    ranges = f", and {TIMED:.0%} of CPU and memory, {COUNTED:.0%} of bytes, where a figure was measured once"
+    return f"what the 95 % intervals of the measured costs allow{ranges if once else ''}"
 
 
 def demand(cost: Cost, load: Load, clients: float, *, payload_bytes: int, prices: Prices = PRICES) -> Demand:
@@ -83,20 +92,24 @@ def demand(cost: Cost, load: Load, clients: float, *, payload_bytes: int, prices
     )
     # A longer payload is longer by its own length; its JSON escapes are part of what was measured.
     larger = (payload_bytes - cost.payload_bytes) * events
-    segments = plus(cost.segments_per_request.times(requests), cost.segments_per_event.times(events))
+    segments = _counted(cost.segments_per_request, requests, cost.segments_per_event, events)
     headers = segments.times(HEADER_BYTES / 2)  # of which half go each way, near enough
-    opening = widened(cost.connect_bytes).times(connects / 2) if connects else NOTHING
-    up = plus(
-        cost.bytes_up_per_request.times(requests), cost.bytes_up_per_event.times(events), headers, opening, idle,
-    )  # fmt: skip
+    opening = widened(cost.connect_bytes, COUNTED).times(connects / 2) if connects else NOTHING
+    around = plus(headers, opening, idle)
+    up = plus(_counted(cost.bytes_up_per_request, requests, cost.bytes_up_per_event, events), around)
     down = plus(
-        cost.bytes_down_per_request.times(requests), cost.bytes_down_per_event.times(events), headers, opening, idle,
+        _counted(cost.bytes_down_per_request, requests, cost.bytes_down_per_event, events), around,
         Estimate(larger, larger, larger),
     )  # fmt: skip
     cores = cpu_us.times(1e-6)
     connections = clients * load.connected
     memory = widened(cost.held_bytes).times(connections)
     return priced(Demand(requests, connections, cores, memory, up.times(8), down.times(8), NOTHING), prices)
+
+
+def _counted(per_request: Estimate, requests: float, per_event: Estimate, events: float) -> Estimate:
+    """Bytes or segments of so many requests and events."""
+    return plus(widened(per_request, COUNTED).times(requests), widened(per_event, COUNTED).times(events))
 
 
 def idle_bytes_hz(cost: Cost, load: Load) -> Estimate:
@@ -109,7 +122,8 @@ def idle_bytes_hz(cost: Cost, load: Load) -> Estimate:
     if cost.pulls:
         return NOTHING
     beat_s = cost.heartbeat_s if load.heartbeat_s is None else load.heartbeat_s
-    payload = widened(cost.idle_bytes_per_minute).times(cost.heartbeat_s / 60 / 2)  # of one heartbeat, each way
+    measured = widened(cost.idle_bytes_per_minute, COUNTED)
+    payload = measured.times(cost.heartbeat_s / 60 / 2)  # of one heartbeat, each way
     return plus(payload, Estimate(*(HEADER_BYTES,) * 3)).times(1 / beat_s)
 
 

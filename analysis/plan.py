@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.costs import Costs, Estimate
-from analysis.demand import Demand, widened
+from analysis.demand import COUNTED, Demand, widened
 from analysis.tuning import Choice
 
 ASSUMPTIONS = (
@@ -98,6 +98,6 @@ def _storm(choice: Choice, costs: Costs, cores: float, within_s: float) -> Storm
     spare = max(cores - asked.cores.value, 1e-9)
     return Storm(
         within_s, connects_hz, each_us.times(connects_hz * 1e-6),
-        widened(cost.connect_bytes).times(8 * connects_hz / 2),  # of which half go each way, near enough
+        widened(cost.connect_bytes, COUNTED).times(8 * connects_hz / 2),  # of which half go each way, near enough
         each_us.times(asked.connections * 1e-6 / spare),
     )  # fmt: skip

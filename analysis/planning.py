@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from analysis import costs, literature, plan, units
 from analysis.costs import Costs
+from analysis.demand import allowed
 from analysis.regime import kind_of
 from analysis.situation_options import prices, situation_arguments
 from analysis.tuning import QUANTILE, Choice, Goals, Situation, choices, chosen, seconds
@@ -75,7 +76,7 @@ def lines(asked: Asked, made: list[plan.Plan], known: Costs) -> Iterator[str]:
         f"{units.short(given.clients)} clients, {given.rate_hz:g} events/s each of {given.payload_bytes} B,"
         f" round trip {1e3 * given.rtt_s:g} ms. Asked: 95 % of events within {asked.p95_s:g} s."
     )
-    yield f"{_choice(made, asked.goals)} Brackets: what the 95 % intervals of the measured costs allow."
+    yield f"{_choice(made, asked.goals)} Brackets: {allowed(known)}."
     yield "\nWhat all servers together do"
     yield from _table([WORK, *map(_work, made)])
     yield (

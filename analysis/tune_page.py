@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from analysis import charts_choice, charts_tradeoff, drawn, pages, style, tune_charts, tune_text, units, varying
 from analysis.costs import Estimate
+from analysis.demand import allowed
 from analysis.drawn import Drawn
 from analysis.errors import BadRunError
 from analysis.pages import Entry, Table
@@ -132,6 +133,7 @@ def assumptions(answer: Answer) -> Iterator[str]:
         beat_s = float(answer.pushes[0].settings["server.heartbeat_s"])
         yield f"a push connection sends a heartbeat every {seconds(beat_s)}, 40 B of headers each way included"
     yield f"{tune_text.sentence(asked.costs.source).removesuffix('.')}"
+    yield f"an interval of a cost is {allowed(asked.costs)}"
     prices = asked.prices
     yield f"a core-hour costs {prices.core_hour:g}, a GiB-hour {prices.gib_hour:g}, a GB sent {prices.gb_sent:g}"
     if given.proxy_s is not None:

@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from analysis import traces, units
-from analysis.demand import Prices
+from analysis.demand import Prices, allowed
 from analysis.demand import priced as priced_demand
 from analysis.flips import FURTHEST, NONE, Flip
 from analysis.policies import FixedRate
@@ -57,7 +57,7 @@ def paragraphs(answer: Answer) -> Iterator[str]:
     yield ""
     yield choice(answer)
     yield flipping(answer)
-    yield f"{sentence(answer.asked.costs.source)} Brackets: what their 95 % intervals allow."
+    yield f"{sentence(answer.asked.costs.source)} Brackets: {allowed(answer.asked.costs)}."
 
 
 # What was asked -----------------------------------------------------------------------------------------------

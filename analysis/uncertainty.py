@@ -122,7 +122,7 @@ def estimate(metric: Metric, repeats: Repeats, pools: dict[Any, Pooled] | None =
             return _symmetric(value, spread(*totals), int(totals.under.sum()))
         case Number(of):
             known = np.array([number for number in map(of, repeats) if not np.isnan(number)])
-            return _symmetric(value, spread(known, np.ones(len(known)), np.arange(len(known))), len(known))
+            return _symmetric(value, _student(known), len(known))
         case Maximum(of):
             return Estimate(value, np.nan, np.nan, np.nan, len(pools[of].ascending))
         case _:
@@ -164,6 +164,11 @@ def contradiction(repeats: Repeats, of: Callable[[Measured], Sample]) -> tuple[f
     return (early[2], late[2]) if early[0] - late[0] > 3 * (early[1] + late[1]) else None
 
 
+def _student(once_a_repeat: Floats) -> Spread:
+    """Spread of the mean of numbers that each repeat has one of."""
+    return spread(once_a_repeat, np.ones(len(once_a_repeat)), np.arange(len(once_a_repeat)))
+
+
 def _symmetric(value: float, error: Spread, n: int) -> Estimate:
     return Estimate(value, value - error.reach, value + error.reach, error.error, n)
 
@@ -176,8 +181,7 @@ def _quantile(pooled: Pooled, q: float, value: float) -> Estimate:
     if error.by_repeat:
         repeat = pooled.repeat[pooled.cluster]
         each = np.array([quantile(pooled.ascending[repeat == one], q) for one in np.unique(repeat)])
-        apart = Spread(float(each.std(ddof=1) / np.sqrt(len(each))), len(each) - 1)
-        found = _symmetric(value, apart, len(pooled.ascending))
+        found = _symmetric(value, _student(each), len(pooled.ascending))
         return replace(found, low=max(found.low, float(pooled.ascending[0])))
     low, high = (quantile(pooled.ascending, q + way * error.reach) for way in (-1, 1))
     below, above = (quantile(pooled.ascending, q + way * error.error) for way in (-1, 1))

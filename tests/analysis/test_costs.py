@@ -62,7 +62,7 @@ def write(folder, rows=ROWS, *, shared=(), started="2026-11-24T10:00:00Z", tls=(
         }
         for one in frame.itertuples()
     ]  # fmt: skip
-    labels = {"polling": True, "long_polling": True, "sse": False}
+    labels = {"polling": True, "long_polling": True, "sse": False, "stomp_tcp": False}
     meta = {
         "started": started, "cells": cells, "machine": machine or {"cpu": "a made-up one", "cores_logical": 2},
         "transports": {name: {"label": name.upper(), "pulls": pulls} for name, pulls in labels.items()},
@@ -139,6 +139,13 @@ def test_the_newest_run_that_knows_enough_wins(tmp_path):
     assert "(newer;" in found.source
     assert "another machine" in found.source
     assert not found.here
+
+
+def test_a_transport_whose_connections_were_not_measured_has_no_price(tmp_path):
+    rows = [*ROWS, busy("stomp_tcp", "stomp_tcp", np.nan)]
+    write(tmp_path / "run", rows)
+    assert "stomp_tcp" in costs.of_run(tmp_path / "run").by_transport
+    assert set(costs.newest(tmp_path).by_transport) == {"polling", "long_polling", "sse"}
 
 
 def test_without_a_run_of_ones_own_it_says_that_the_reference_speaks(tmp_path):

@@ -14,7 +14,7 @@ from analysis.predict import Goals, Situation
 from analysis.traces import Trace
 from analysis.tune_options import Asked
 from analysis.tuner import answer
-from tests.analysis.made_up_costs import made_up
+from tests.analysis.made_up_costs import made_up, measured_once
 
 
 def answered(situation, goals, trace=None, spread=0.0):
@@ -39,6 +39,17 @@ def test_the_page_says_it_all_and_fetches_nothing(example, tmp_path):
         assert (tmp_path / "charts" / f"{name}.svg").exists()
         assert (tmp_path / "tables" / f"{name}.csv").exists()
     assert len((tmp_path / "tables" / "choices.csv").read_text().splitlines()) == 4
+
+
+def test_costs_that_were_measured_once_make_a_page_too(tmp_path):
+    situation = Situation(0.5, 20_000, 0.06)
+    found = answer(Asked(situation, Goals({0.95: 2.0}), measured_once(), PRICES, None))
+    text = tune_page.write(found, tmp_path).read_text()
+    assert "50% of CPU and memory, 5% of bytes, where a figure was measured once" in text
+    assert text.count("<figure") == 5
+    assert "nan" not in text.lower().replace("nanos", "")
+    for one in found.found:
+        assert one.demand.hourly.low < one.demand.hourly.value < one.demand.hourly.high
 
 
 def test_the_front_holds_what_nothing_beats():

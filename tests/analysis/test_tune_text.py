@@ -33,7 +33,7 @@ What we would choose: Server-Sent Events. Of what meets all goals it costs least
   polling (35% of answers empty, at most 30% was asked).
 It flips to polling when p95 may be more than 4.35 s; to polling when there are more than 1.81
   events/s each; to long polling when a GB sent costs more than 0.208; and at 3 more.
-Costs made up for a test. Brackets: what their 95 % intervals allow."""
+Costs made up for a test. Brackets: what the 95 % intervals of the measured costs allow."""
 
 
 def said(situation, goals, *, spread=0.0, prices=PRICES, trace=None, remarks=()):
