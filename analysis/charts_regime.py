@@ -25,7 +25,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from analysis import style
 from analysis.drawn import Drawn
-from analysis.prose import number
+from analysis.prose import listing, number
 from analysis.regime import KINDS, Mask, Regimes
 from analysis.tuning import Situation
 
@@ -232,24 +232,26 @@ def _roomiest(inside: Mask, wide: float, high: float) -> tuple[float, float] | N
 
 def _words(maps: Sequence[tuple[str, Regimes]]) -> tuple[str, str]:
     """The headline: polling pays where several events fall into the time that one may wait, or where that is long."""
-    said, borders = [], []
+    said, borders, late = [], {}, []
     for heading, m in maps:
-        crossing = border_events(m)
-        if np.isfinite(crossing):
-            borders.append(crossing)
-            said.append(f"{heading}: polling is cheaper from about {number(crossing)} events a tolerated delay on")
-        else:
-            said.append(f"{heading}: no border between polling and push on this map")
+        words = []
+        if math.isfinite(crossing := border_events(m)):
+            borders[heading] = crossing
+            words.append(f"from about {number(crossing)} events a tolerated delay on")
         if math.isfinite(at := flat_s(m)):
-            said[-1] += f", and for rare events from {at:.2g} s on"
-    if not borders:
-        return "One kind of transport is cheapest all over this map", "; ".join(said) + "."
-    late = [at for _, m in maps if math.isfinite(at := flat_s(m))]
-    flat = f"you can wait {_span(late)} s, or " if late else ""
-    return (
-        f"Poll when {flat}about {_span(borders)} events or more fit into the delay you tolerate, else push",
-        "; ".join(said) + ".",
-    )
+            late.append(at)
+            words.append(f"for rare events from {at:.2g} s on")
+        found = f"polling is cheaper {', and '.join(words)}" if words else "one kind of transport is cheapest all over"
+        said.append(f"{heading}: {found}")
+    flat = f"you can wait {_span(late)} s" if late else ""
+    many = f"about {_span([*borders.values()])} events or more fit into the delay you tolerate" if borders else ""
+    if not flat and not many:
+        title = "One kind of transport is cheapest all over this map"
+    elif many and flat and len(borders) < len(maps):
+        title = f"Poll when {flat} or, where {listing(borders)}, {many}, else push"
+    else:
+        title = f"Poll when {', or '.join(filter(None, (flat, many)))}, else push"
+    return title, "; ".join(said) + "."
 
 
 def _span(values: Sequence[float]) -> str:
@@ -267,8 +269,7 @@ def flat_s(regimes: Regimes) -> float:
     if not len(rarest) or rarest[0] == 0 or regimes.best[rarest[0] - 1, 0] != KINDS.index("push"):
         return float("nan")
     at = float(np.sqrt(regimes.staleness_s[rarest[0] - 1] * regimes.staleness_s[rarest[0]]))
-    events = border_events(regimes)
-    return at if math.isfinite(events) and at * regimes.rate_hz[0] < events / 2 else float("nan")
+    return float("nan") if at * regimes.rate_hz[0] >= border_events(regimes) / 2 else at
 
 
 def border_events(regimes: Regimes) -> float:

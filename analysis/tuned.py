@@ -93,7 +93,10 @@ def _beside(results: Results, path: Path) -> bool:
     print("\n".join(table(found)))
     bad = [row for row in found if row.verdict not in {"agrees", "too noisy"}]
     count = sum(row.verdict == "agrees" for row in found)
-    print(f"\n{count} of {len(found)} predictions agree with the live run; {len(bad)} do not\n")
+    print(
+        f"\n{count} of {len(found)} predictions agree with the live run; {len(bad)} do not"
+        f" (within {TOLERANCE:.0%}; a ratio within {RATIO:g}, a latency within {LATENCY_MS:g} ms where that is more)\n"
+    )
     return bool(count) and not bad
 
 

@@ -1,5 +1,6 @@
 """The planner, the literature and the regime map, on costs that one knows."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,16 @@ def test_no_border_is_said_and_nothing_fresh_enough_is_left_blank(small):
     assert "One kind of transport is cheapest" in charts_regime.regime_map([("a", dear)]).title
     late = regime.regimes(tuning.Situation(1.0, 1000, 1.0), made_up(), **small)
     assert (late.best[small["staleness_s"] < 0.5] == -1).all()
+
+
+def test_a_border_of_one_map_is_not_said_of_the_other(small):
+    both = regime.regimes(tuning.Situation(1.0, 1000, 0.0), made_up(), **small)
+    late = (small["staleness_s"] >= 10)[:, None]
+    flat = replace(both, best=np.where(late, regime.KINDS.index("polling"), regime.KINDS.index("push")) + 0 * both.best)
+    drawn = charts_regime.regime_map([("apart", flat), ("together", both)])
+    assert "where together, about" in drawn.title
+    assert drawn.sentence.startswith("apart: polling is cheaper for rare events from ")
+    assert charts_regime.regime_map([("apart", flat)]).title.startswith("Poll when you can wait")
 
 
 def test_the_map_says_white_only_where_it_is_and_names_only_regions_with_room(small):
